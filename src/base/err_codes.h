@@ -1,0 +1,18 @@
+/* The one table of error codes: X(NAME, text, HTTP status, exit code of a program).
+ * The HTTP API sends the lower-case NAME as `code`; programs exit with the last column. */
+ERR_CODE(INVALID, "invalid input", 400, 1)
+ERR_CODE(USAGE, "wrong usage", 400, 2)
+ERR_CODE(UNAUTHENTICATED, "not signed in", 401, 1)
+ERR_CODE(FORBIDDEN, "not allowed", 403, 1)
+ERR_CODE(NOT_FOUND, "not found", 404, 1)
+ERR_CODE(EXISTS, "already exists", 409, 1)
+ERR_CODE(CONFLICT, "changed meanwhile", 409, 1)
+ERR_CODE(COMPACTED, "revision compacted", 410, 1)
+ERR_CODE(TOO_LARGE, "too large", 413, 1)
+ERR_CODE(UNPROCESSABLE, "can't be used as it is", 422, 1)
+ERR_CODE(CANCELLED, "cancelled", 499, 1)
+ERR_CODE(INTERNAL, "internal error", 500, 1)
+ERR_CODE(IO, "input/output error", 500, 1)
+ERR_CODE(UNAVAILABLE, "not available now", 503, 1)
+ERR_CODE(NO_SPACE, "no space left", 507, 1)
+ERR_CODE(TIMEOUT, "timed out", 504, 1)

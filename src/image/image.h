@@ -1,0 +1,106 @@
+/* Images: an OCI layout whose layers also stand unpacked, ready to be an instance's root.
+ *
+ * Below the images folder (see image_store_open):
+ *   layers/<hex>/     a layer unpacked; hex is its diff_id, the sha256 of its uncompressed tar.
+ * Immutable. Owners are shifted by uid_base; deletions stand as overlayfs whiteouts (character
+ * device 0/0) and opaque folders (xattr trusted.overlay.opaque=y). layers/<hex>.tar-size   (or the
+ * like) what the manifest needs to describe the layer without its tar blobs/sha256/     manifests,
+ * configs (OCI image-spec 1.1), and compressed blobs only while needed refs/<name> "stack-run",
+ * "stack-build", …: a manifest digest a line; roots for the collector tmp/              unfinished
+ * work; emptied at start by the process that owns the store
+ *
+ * Everything is written into tmp/, synced and renamed: a layer or blob that is there is whole,
+ * after kill -9 and power loss alike. Several processes may use one image store; writers don't
+ * disturb readers.
+ *
+ * A layer born here (image_layer_seal) gets the diff_id of the deterministic tar it would have, and
+ * the manifest names that tar (application/vnd.oci.image.layer.v1.tar): the image is a true OCI
+ * image whose layer blobs are made only when something must leave the machine (image_export). */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+
+struct image_store;
+
+/* Bounds on what an unpacked archive may hold; 0 takes the default. */
+struct unpack_limits {
+    uint64_t bytes;   /* default 32 GiB of file content */
+    uint64_t entries; /* default 4 million */
+};
+
+/* Opens the store at `dir`, made if missing. uid_base: what is added to every owner on disk. */
+int image_store_open(const char *dir, uid_t uid_base, struct image_store **ret, struct err *err);
+void image_store_close(struct image_store *s);
+DEFINE_CLEANUP(struct image_store *, image_store_close)
+/* Empties tmp/; for the one process that owns the store, at its start. */
+int image_store_clean(struct image_store *s, struct err *err);
+const char *image_store_dir(const struct image_store *s);
+/* The folder of a layer, "<dir>/layers/<hex>"; the caller's to free. Not checked to exist. */
+char *image_layer_path(const struct image_store *s, const char *diff_id);
+
+/* What a process of the image runs with by default, and its layers. Strings owned by the struct. */
+struct image {
+    char *digest;         /* of the manifest, "sha256:…" */
+    struct strv diff_ids; /* bottom layer first, "sha256:…" */
+    struct strv env;      /* "NAME=value" */
+    struct strv entrypoint, cmd;
+    char *user;         /* "", "uid", "name", "uid:gid", "name:group" */
+    char *workdir;      /* "" or absolute */
+    struct strv ports;  /* "8080/tcp", from EXPOSE */
+    char *stop_signal;  /* "" or a name or number */
+    char *healthcheck;  /* Docker's Healthcheck object as JSON, NULL if there is none */
+    struct strv labels; /* "name=value" */
+};
+
+void image_release(struct image *i);
+/* `ref`: a manifest digest "sha256:…" or the name of a ref. ERR_NOT_FOUND. Every layer is there on
+ * success. */
+int image_get(struct image_store *s, const char *ref, struct image *ret, struct err *err);
+
+/* A new folder below tmp/ for work that will become a layer; the caller's to free. Mode 0755, owned
+ * by uid_base. */
+int image_tmp_dir(struct image_store *s, char **ret, struct err *err);
+/* Unpacks a tar (plain, gzip, zstd, xz, bzip2) read from `fd` into the folder `dir`, which no entry
+ * can leave, by path, symbolic link or hard link. Device nodes and sockets are refused, owners
+ * shifted, `.wh.` entries made overlayfs whiteouts when `whiteouts` is set. `like` (or NULL): a
+ * folder below layers/; a regular file of the same path, mode, owner and content is hard-linked
+ * from there instead of written. ERR_INVALID for what is hostile or broken, naming the entry;
+ * ERR_TOO_LARGE past the limits; ERR_NO_SPACE. */
+int image_unpack(struct image_store *s, int fd, const char *dir, bool whiteouts, const char *like,
+                 const struct unpack_limits *limits, struct err *err);
+/* Makes the folder `dir` (below tmp/) the layer of what is in it: computes its diff_id, syncs and
+ * renames it. If that layer is there already, `dir` is removed. `ret_diff_id` is the caller's. */
+int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err);
+/* Writes config and manifest of an image on sealed layers; i->digest is ignored. `ret_digest` is
+ * the caller's. */
+int image_write(struct image_store *s, const struct image *i, char **ret_digest, struct err *err);
+/* Names a manifest, as a root for the collector; replaces what had the name. NULL digest: forgets
+ * it. */
+int image_ref_set(struct image_store *s, const char *name, const char *digest, struct err *err);
+
+/* Brings an image in. `source` in skopeo's words: "oci:DIR[:TAG]", "oci-archive:FILE",
+ * "docker-archive:FILE", "docker://REGISTRY/NAME:TAG". Layouts and archives on this machine are
+ * read directly, registries through skopeo. Every digest is checked. `ret_digest` is the caller's.
+ */
+int image_import(struct image_store *s, const char *source, const struct unpack_limits *limits,
+                 char **ret_digest, struct err *err);
+/* Writes the image as an OCI layout into the folder `dir` (made if missing) under `tag`. */
+int image_export(struct image_store *s, const char *ref, const char *dir, const char *tag,
+                 struct err *err);
+
+struct image_gc_stats {
+    uint64_t images, layers, bytes; /* removed */
+};
+
+/* Removes images and layers that neither a ref nor a digest of `keep` reaches and that are older
+ * than `grace_s` seconds (so that one being born is not taken). Touches nothing that this store did
+ * not make. */
+int image_gc(struct image_store *s, const struct strv *keep, int64_t grace_s,
+             struct image_gc_stats *ret, struct err *err);
+
+#endif

@@ -1,0 +1,161 @@
+#include "os/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* Runs in the child: only async-signal-safe calls. Reports errno through `report` and never
+ * returns. */
+static void child(const struct spawn *s, const int fds[3], pid_t parent, int report)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (s->new_session)
+        setsid();
+    if (s->die_with_parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+        _exit(127);
+    /* First out of the way of 0–2, then into place: a source may itself be one of the three. */
+    int high[3];
+    for (int i = 0; i < 3; i++)
+        if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0)
+            goto failed;
+    for (int i = 0; i < 3; i++)
+        if (dup2(high[i], i) < 0)
+            goto failed;
+    if (s->cwd && chdir(s->cwd) < 0)
+        goto failed;
+    if (s->gid && (setgroups(0, NULL) < 0 || setresgid(s->gid, s->gid, s->gid) < 0))
+        goto failed;
+    if (s->uid && setresuid(s->uid, s->uid, s->uid) < 0)
+        goto failed;
+    syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+    if (s->env)
+        execvpe(s->argv[0], (char *const *)s->argv, (char *const *)s->env);
+    else
+        execvp(s->argv[0], (char *const *)s->argv);
+failed:;
+    int e = errno;
+    if (write(report, &e, sizeof(e)) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+pid_t spawn_start(const struct spawn *s, struct err *err)
+{
+    _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int pipefd[2];
+    if (null < 0 || pipe2(pipefd, O_CLOEXEC) < 0)
+        return err_errno(err, "starting %s", s->argv[0]);
+    int fds[3];
+    for (int i = 0; i < 3; i++)
+        fds[i] = s->fds[i] < 0 ? null : s->fds[i];
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        child(s, fds, parent, pipefd[1]);
+    close(pipefd[1]);
+    int e = 0;
+    ssize_t n = pid < 0 ? -1 : TEMP_FAILURE_RETRY(read(pipefd[0], &e, sizeof(e)));
+    close(pipefd[0]);
+    if (pid < 0)
+        return err_errno(err, "starting %s", s->argv[0]);
+    if (n == (ssize_t)sizeof(e)) {
+        spawn_wait(pid);
+        errno = e;
+        return err_errno(err, "starting %s", s->argv[0]);
+    }
+    if (s->pidfd)
+        *s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pid;
+}
+
+int spawn_wait(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return 255;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Feeds `input` and gathers both outputs without either side blocking the other. */
+static void converse(int in, struct str input, int out, struct buf *ret_out, int errfd,
+                     struct buf *ret_err)
+{
+    struct pollfd p[3] = {{in, POLLOUT, 0}, {out, POLLIN, 0}, {errfd, POLLIN, 0}};
+    struct buf *sinks[3] = {NULL, ret_out, ret_err};
+    while (p[0].fd >= 0 || p[1].fd >= 0 || p[2].fd >= 0) {
+        if (p[0].fd >= 0 && !input.len) {
+            close(p[0].fd);
+            p[0].fd = -1;
+            continue;
+        }
+        if (poll(p, 3, -1) < 0 && errno != EINTR)
+            break;
+        if (p[0].fd >= 0 && p[0].revents) {
+            ssize_t n = write(p[0].fd, input.ptr, input.len);
+            if (n > 0)
+                input.ptr += n, input.len -= (size_t)n;
+            else if (errno != EAGAIN && errno != EINTR)
+                input.len = 0;
+        }
+        for (int i = 1; i < 3; i++) {
+            char chunk[16384];
+            if (p[i].fd < 0 || !p[i].revents)
+                continue;
+            ssize_t n = read(p[i].fd, chunk, sizeof(chunk));
+            if (n > 0 && sinks[i])
+                buf_add(sinks[i], chunk, (size_t)n);
+            else if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
+                close(p[i].fd);
+                p[i].fd = -1;
+            }
+        }
+    }
+}
+
+int spawn_run(const char *const *argv, struct str input, struct buf *out, struct err *err)
+{
+    int in[2] = {-1, -1}, o[2], e[2];
+    if ((input.ptr && pipe2(in, O_CLOEXEC) < 0) || pipe2(o, O_CLOEXEC) < 0 ||
+        pipe2(e, O_CLOEXEC) < 0)
+        return err_errno(err, "starting %s", argv[0]);
+    if (in[1] >= 0)
+        fcntl(in[1], F_SETFL, O_NONBLOCK);
+    struct spawn s = {.argv = argv, .fds = {in[0], o[1], e[1]}};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
+    sigaction(SIGPIPE, &ignore, &old);
+    pid_t pid = spawn_start(&s, err);
+    if (in[0] >= 0)
+        close(in[0]);
+    close(o[1]);
+    close(e[1]);
+    _cleanup_(buf_release) struct buf complaint = BUF_CAP(65536);
+    if (pid > 0)
+        converse(in[1], input, o[0], out, e[0], &complaint);
+    else
+        for (int *fd = (int[]){in[1], o[0], e[0], -2}; *fd != -2; fd++)
+            closep(fd);
+    sigaction(SIGPIPE, &old, NULL);
+    if (pid < 0)
+        return pid;
+    int status = spawn_wait(pid);
+    if (status == 0)
+        return out ? buf_check(out, argv[0], err) : 0;
+    struct str said = str_trim(buf_str(&complaint));
+    const char *last = said.len ? memrchr(said.ptr, '\n', said.len) : NULL;
+    if (last) {
+        said.len -= (size_t)(last + 1 - said.ptr);
+        said.ptr = last + 1;
+    }
+    return err_set(err, ERR_INTERNAL, "%s ended with status %d%s%.*s", argv[0], status,
+                   said.len ? ": " : "", (int)said.len, said.ptr);
+}

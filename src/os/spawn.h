@@ -1,0 +1,35 @@
+/* Starting programs: argument vectors only, never a shell; nothing inherited but what is named
+ * here. */
+#ifndef OS_SPAWN_H
+#define OS_SPAWN_H
+
+#include <sys/types.h>
+
+#include "base/str.h"
+
+/* fds: descriptors that become 0, 1 and 2 of the program; -1 is /dev/null. All others are closed.
+ * env: NULL inherits ours. cwd: NULL is ours. uid/gid: 0 keeps ours; otherwise supplementary groups
+ * are dropped too. new_session: setsid. die_with_parent: SIGKILL when the thread that spawned it
+ * ends. pidfd: NULL, or where a descriptor of the process is put (O_CLOEXEC; the caller's). */
+struct spawn {
+    const char *const *argv; /* argv[0] is looked up on the PATH */
+    const char *const *env;
+    const char *cwd;
+    int fds[3];
+    uid_t uid;
+    gid_t gid;
+    bool new_session;
+    bool die_with_parent;
+    int *pidfd;
+};
+
+/* Starts it; returns the pid, or -code. A program that can't be executed is an error here, not an
+ * exit status. */
+pid_t spawn_start(const struct spawn *s, struct err *err);
+/* Waits for it: its exit status 0–255, or 128+signal. */
+int spawn_wait(pid_t pid);
+/* Runs argv to its end with `input` on its stdin (ptr NULL: /dev/null); stdout goes into `out`
+ * (NULL: discarded). A status other than 0 is ERR_INTERNAL with the last line of its stderr. */
+int spawn_run(const char *const *argv, struct str input, struct buf *out, struct err *err);
+
+#endif
