@@ -1,0 +1,89 @@
+/* One table a noun: how its struct and its JSON document belong together. Decoding, validation of
+ * types, encoding, releasing and comparing all come from that table. */
+#ifndef MODEL_CODEC_H
+#define MODEL_CODEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum field_type {
+    FIELD_STRING, /* char *; NULL or "" is left out of the document */
+    FIELD_INT,    /* int64_t; 0 is left out */
+    FIELD_BOOL,   /* bool; false is left out */
+    FIELD_ENUM,   /* int: index into names[], NULL-terminated; always written */
+    FIELD_STRV,   /* struct strv: ["a","b"] */
+    FIELD_MAP,    /* struct map: {"A":"1"} */
+    FIELD_COUNTS, /* struct counts: {"web":2} */
+    FIELD_LIST,   /* struct list of the noun `of`: [{…},…] */
+};
+
+struct schema;
+
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t offset;
+    bool required;
+    const char *const *names;
+    const struct schema *of;
+};
+
+struct schema {
+    const char *noun; /* for messages: "release" */
+    size_t size;
+    const struct field *fields; /* ended by one without a name */
+};
+
+/* Names to texts, in the order of the document. */
+struct map {
+    struct pair {
+        char *name, *value;
+    } * items;
+    size_t n;
+};
+
+const char *map_get(const struct map *m, const char *name); /* NULL: not there */
+void map_set(struct map *m, const char *name, const char *value);
+bool map_unset(struct map *m, const char *name); /* whether it was there */
+void map_copy(struct map *ret, const struct map *from);
+void map_release(struct map *m);
+
+/* Names to whole numbers. */
+struct counts {
+    struct count {
+        char *name;
+        int64_t n;
+    } * items;
+    size_t n;
+};
+
+int64_t counts_get(const struct counts *c, const char *name, int64_t otherwise);
+void counts_set(struct counts *c, const char *name, int64_t n);
+
+/* A list of structs of one noun; `items` is an array of n elements. */
+struct list {
+    void *items;
+    size_t n;
+};
+
+void *list_add(struct list *l, size_t size); /* a new zeroed element at the end */
+#define list_at(l, type, i) (&((type *)(l)->items)[i])
+
+/* Fills *ret (which the caller has zeroed) from a document of at most 1 MiB and 32 levels; unknown
+ * fields are ignored, so that an older program reads a newer one's documents. On error *ret is
+ * released. ERR_INVALID names the field: "release: field 'processes[0].port': a whole number is
+ * needed". */
+int model_decode(const struct schema *s, struct str json, void *ret, struct err *err);
+/* Appends the document, fields in the order of the table: equal structs give equal texts. */
+void model_encode(const struct schema *s, const void *value, struct buf *ret);
+/* Frees what the struct owns and zeroes it. */
+void model_release(const struct schema *s, void *value);
+/* A deep copy into *ret. */
+void model_copy(const struct schema *s, const void *value, void *ret);
+bool model_equal(const struct schema *s, const void *a, const void *b);
+/* Appends s as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD. */
+void json_add_string(struct buf *b, struct str s);
+
+#endif

@@ -1,0 +1,40 @@
+/* A copy in memory of the keys an operator watches, kept true by the watch, decoded at most once a
+ * change. */
+#ifndef OPERATOR_MIRROR_H
+#define OPERATOR_MIRROR_H
+
+#include "model/codec.h"
+#include "store/store.h"
+
+struct mirror;
+
+struct mirror *mirror_new(void);
+void mirror_free(struct mirror *m);
+
+/* Takes over the contents of kv (its key and value); an older revision than the one held is
+ * ignored. Returns whether anything changed. */
+bool mirror_apply(struct mirror *m, struct kv *kv);
+/* Forgets every key under prefix whose revision is at most `revision`, before a fresh list is
+ * applied. */
+void mirror_forget(struct mirror *m, const char *prefix, int64_t revision);
+
+/* The decoded value of a key, NULL if it isn't there or doesn't decode (which is logged once).
+ * Owned by the mirror, valid until the key changes. ret_rev (may be NULL) gets its mod_rev, 0 if it
+ * isn't there. */
+const void *mirror_get(struct mirror *m, const char *key, const struct schema *s, int64_t *ret_rev);
+
+/* Walks the keys under a prefix in order:
+ *     for (struct mirror_iter i = mirror_iter(m, "/apps/"); mirror_next(&i);)
+ *         if (key_match(i.key, "/apps/?", parts) && (app = mirror_value(&i, &app_schema))) … */
+struct mirror_iter {
+    struct mirror *mirror;
+    const char *prefix;
+    size_t at;
+    const char *key;
+    int64_t rev;
+};
+struct mirror_iter mirror_iter(struct mirror *m, const char *prefix);
+bool mirror_next(struct mirror_iter *i);
+const void *mirror_value(struct mirror_iter *i, const struct schema *s);
+
+#endif
