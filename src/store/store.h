@@ -20,6 +20,8 @@ enum {
     STORE_KEY_MAX = 1024,      /* bytes in a key */
     STORE_VALUE_MAX = 1 << 20, /* bytes in a value */
     STORE_OPS_MAX = 1024,      /* compares plus writes in a transaction */
+    STORE_TXN_MAX = 5 << 18,   /* bytes of all its keys and values (1.25 MiB) */
+    STORE_TTL_MAX = 86400,     /* seconds a lease may last */
 };
 
 struct store;

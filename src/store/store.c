@@ -1,0 +1,125 @@
+/* The door: checks what comes in and hands it to the backend that the url named. */
+#include "store/backend.h"
+
+static const struct store_ops *const backends[] = {&store_sqlite};
+
+int store_open(const char *url, struct store **ret, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        size_t n = strlen(backends[i]->scheme);
+        if (strncmp(url, backends[i]->scheme, n) == 0 && strncmp(url + n, "://", 3) == 0)
+            return backends[i]->open(url + n + 3, ret, err);
+    }
+    err_set(err, ERR_INVALID, "the store's url \"%s\" is of no kind that is known", url);
+    return err_hint(err, "use sqlite:///PATH/state.db");
+}
+
+void store_close(struct store *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+void kv_release(struct kv *kv)
+{
+    free(kv->key);
+    free(kv->value);
+    *kv = (struct kv){0};
+}
+
+void kv_list_release(struct kv_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        kv_release(&l->items[i]);
+    free(l->items);
+    *l = (struct kv_list){0};
+}
+
+int store_get(struct store *s, const char *key, struct kv *ret, struct err *err)
+{
+    int r = key_check(key, "key", err);
+    return r < 0 ? r : s->ops->get(s, key, ret, err);
+}
+
+int store_list(struct store *s, const char *prefix, struct kv_list *ret, struct err *err)
+{
+    int r = key_check(prefix, "prefix", err);
+    return r < 0 ? r : s->ops->list(s, prefix, ret, err);
+}
+
+int store_revision(struct store *s, int64_t *ret, struct err *err)
+{
+    return s->ops->revision(s, ret, err);
+}
+
+int store_txn(struct store *s, const struct txn *t, int64_t *ret_revision, struct err *err)
+{
+    int result = 0;
+    int64_t revision;
+    int r = txn_check(t, err);
+    if (r == 0)
+        r = s->ops->commit(s, t, 1, &result, &revision, err);
+    if (r < 0 || result < 0)
+        return r < 0 ? r : result;
+    if (ret_revision)
+        *ret_revision = revision;
+    return 0;
+}
+
+int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *results, struct err *err)
+{
+    int64_t revision;
+    for (size_t i = 0; i < n; i++) {
+        int r = txn_check(&txns[i], err);
+        if (r < 0)
+            return err_wrap(err, "transaction %zu of %zu", i + 1, n);
+    }
+    return s->ops->commit(s, txns, n, results, &revision, err);
+}
+
+int store_watch(struct store *s, const char *prefix, int64_t from, struct watch **ret,
+                struct err *err)
+{
+    int r = key_check(prefix, "prefix", err);
+    if (r < 0)
+        return r;
+    if (from < 0)
+        return err_set(err, ERR_INVALID, "can't watch from a negative revision");
+    return s->ops->watch(s, prefix, from, ret, err);
+}
+
+int watch_fd(const struct watch *w) { return w->fd; }
+
+int watch_next(struct watch *w, struct kv *ret, struct err *err)
+{
+    return w->store->ops->watch_next(w, ret, err);
+}
+
+void watch_close(struct watch *w)
+{
+    if (w)
+        w->store->ops->watch_close(w);
+}
+
+int store_compact(struct store *s, int64_t revision, struct err *err)
+{
+    return s->ops->compact(s, revision, err);
+}
+
+int store_lease_grant(struct store *s, int64_t ttl_s, int64_t *ret_lease, struct err *err)
+{
+    if (ttl_s < 1 || ttl_s > STORE_TTL_MAX)
+        return err_set(err, ERR_INVALID, "a lease of %lld s, it must be 1 to %d", (long long)ttl_s,
+                       STORE_TTL_MAX);
+    return s->ops->lease_grant(s, ttl_s, ret_lease, err);
+}
+
+int store_lease_keepalive(struct store *s, int64_t lease, struct err *err)
+{
+    return s->ops->lease_keepalive(s, lease, err);
+}
+
+int store_lease_revoke(struct store *s, int64_t lease, struct err *err)
+{
+    return s->ops->lease_revoke(s, lease, err);
+}
