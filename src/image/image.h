@@ -31,6 +31,8 @@ struct image_store;
 struct unpack_limits {
     uint64_t bytes;   /* default 32 GiB of file content */
     uint64_t entries; /* default 4 million */
+    uid_t owner;      /* not 0: everything belongs to this user and group (before the shift by
+                         uid_base), whatever the archive says: source trees belong to `app` */
 };
 
 /* Opens the store at `dir`, made if missing. uid_base: what is added to every owner on disk. */
