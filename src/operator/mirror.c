@@ -1,0 +1,164 @@
+#include "operator/mirror.h"
+
+#include "base/log.h"
+
+struct entry {
+    char *key, *value;
+    size_t value_len;
+    int64_t rev;
+    const struct schema *schema; /* of `decoded`; NULL: not decoded yet */
+    void *decoded;               /* NULL with a schema: it doesn't decode */
+};
+
+struct mirror {
+    struct entry *entries; /* sorted by key */
+    size_t n, size;
+};
+
+struct mirror *mirror_new(void) { return xcalloc(1, sizeof(struct mirror)); }
+
+static void drop_decoded(struct entry *e)
+{
+    if (e->decoded)
+        model_release(e->schema, e->decoded);
+    free(e->decoded);
+    e->decoded = NULL;
+    e->schema = NULL;
+}
+
+static void entry_release(struct entry *e)
+{
+    drop_decoded(e);
+    free(e->key);
+    free(e->value);
+}
+
+void mirror_free(struct mirror *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        entry_release(&m->entries[i]);
+    free(m->entries);
+    free(m);
+}
+
+/* The index of the first entry whose key is not before `key`. */
+static size_t lower_bound(const struct mirror *m, const char *key)
+{
+    size_t low = 0, high = m->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(m->entries[mid].key, key) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static struct entry *find(struct mirror *m, const char *key)
+{
+    size_t at = lower_bound(m, key);
+    return at < m->n && streq(m->entries[at].key, key) ? &m->entries[at] : NULL;
+}
+
+static void remove_at(struct mirror *m, size_t at)
+{
+    entry_release(&m->entries[at]);
+    memmove(&m->entries[at], &m->entries[at + 1], (m->n - at - 1) * sizeof(*m->entries));
+    m->n--;
+}
+
+static struct entry *insert_at(struct mirror *m, size_t at)
+{
+    if (m->n == m->size) {
+        m->size = MAX(m->size * 2, (size_t)32);
+        m->entries = xrealloc(m->entries, m->size * sizeof(*m->entries));
+    }
+    memmove(&m->entries[at + 1], &m->entries[at], (m->n - at) * sizeof(*m->entries));
+    m->n++;
+    m->entries[at] = (struct entry){0};
+    return &m->entries[at];
+}
+
+bool mirror_apply(struct mirror *m, struct kv *kv)
+{
+    size_t at = lower_bound(m, kv->key);
+    bool there = at < m->n && streq(m->entries[at].key, kv->key);
+    if (there && m->entries[at].rev >= kv->mod_rev)
+        return false;
+    if (!kv->value) {
+        if (there)
+            remove_at(m, at);
+        return there;
+    }
+    struct entry *e = there ? &m->entries[at] : insert_at(m, at);
+    drop_decoded(e);
+    free(e->key);
+    free(e->value);
+    e->key = TAKE_PTR(kv->key);
+    e->value = TAKE_PTR(kv->value);
+    e->value_len = kv->value_len;
+    e->rev = kv->mod_rev;
+    return true;
+}
+
+void mirror_forget(struct mirror *m, const char *prefix, int64_t revision)
+{
+    size_t keep = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        struct entry *e = &m->entries[i];
+        if (str_starts(str_of(e->key), str_of(prefix)) && e->rev <= revision)
+            entry_release(e);
+        else
+            m->entries[keep++] = *e;
+    }
+    m->n = keep;
+}
+
+static const void *decode(struct entry *e, const struct schema *s)
+{
+    if (e->schema == s)
+        return e->decoded;
+    drop_decoded(e);
+    struct err err;
+    void *value = xcalloc(1, s->size);
+    if (model_decode(s, (struct str){e->value, e->value_len}, value, &err) < 0) {
+        log_error("%s at revision %lld is ignored: %s", e->key, (long long)e->rev, err.msg);
+        free(value);
+        value = NULL;
+    }
+    e->schema = s;
+    e->decoded = value;
+    return value;
+}
+
+const void *mirror_get(struct mirror *m, const char *key, const struct schema *s, int64_t *ret_rev)
+{
+    struct entry *e = find(m, key);
+    if (ret_rev)
+        *ret_rev = e ? e->rev : 0;
+    return e ? decode(e, s) : NULL;
+}
+
+struct mirror_iter mirror_iter(struct mirror *m, const char *prefix)
+{
+    return (struct mirror_iter){.mirror = m, .prefix = prefix, .at = lower_bound(m, prefix)};
+}
+
+bool mirror_next(struct mirror_iter *i)
+{
+    struct mirror *m = i->mirror;
+    if (i->at >= m->n || !str_starts(str_of(m->entries[i->at].key), str_of(i->prefix)))
+        return false;
+    i->key = m->entries[i->at].key;
+    i->rev = m->entries[i->at].rev;
+    i->at++;
+    return true;
+}
+
+const void *mirror_value(struct mirror_iter *i, const struct schema *s)
+{
+    return decode(&i->mirror->entries[i->at - 1], s);
+}

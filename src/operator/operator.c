@@ -1,0 +1,280 @@
+#include "operator/operator.h"
+
+#include <signal.h>
+
+#include "base/log.h"
+#include "base/time.h"
+
+struct watched {
+    struct operator* op;
+    const char *prefix;
+    struct watch *watch;
+    uv_poll_t poll;
+};
+
+struct operator
+{
+    const struct operator_desc *desc;
+    const struct config *config;
+    void *ctx;
+    uv_loop_t loop;
+    struct store *store;
+    struct mirror *mirror;
+    struct watched *watched;
+    size_t n_watched;
+    uv_prepare_t before_wait; /* runs the pass once all that is ready was taken in */
+    uv_idle_t not_idle;       /* keeps the loop from waiting while a pass is due */
+    uv_timer_t alarm;
+    uv_signal_t term, interrupt;
+    int64_t wake_at; /* mono ms; INT64_MAX: never */
+    bool due, failed;
+    struct txn *queue; /* written at the end of the pass */
+    size_t n_queue, size_queue;
+};
+
+uv_loop_t *operator_loop(struct operator* op) { return &op->loop; }
+const struct config *operator_config(struct operator* op) { return op->config; }
+struct mirror *operator_mirror(struct operator* op) { return op->mirror; }
+struct store *operator_store(struct operator* op) { return op->store; }
+
+static void do_nothing(uv_idle_t *idle) { (void)idle; }
+
+void operator_poke(struct operator* op)
+{
+    op->due = true;
+    uv_idle_start(&op->not_idle, do_nothing);
+}
+
+static void on_alarm(uv_timer_t *timer)
+{
+    struct operator* op = timer->data;
+    op->wake_at = INT64_MAX;
+    operator_poke(op);
+}
+
+void operator_wake_at(struct operator* op, int64_t mono_ms)
+{
+    if (mono_ms >= op->wake_at)
+        return;
+    op->wake_at = mono_ms;
+    int64_t in = mono_ms - time_mono_ms();
+    uv_update_time(&op->loop);
+    uv_timer_start(&op->alarm, on_alarm, in > 0 ? (uint64_t)in : 0, 0);
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+void operator_txn(struct operator* op, struct txn *t)
+{
+    if (op->n_queue == op->size_queue) {
+        op->size_queue = MAX(op->size_queue * 2, (size_t)16);
+        op->queue = xrealloc(op->queue, op->size_queue * sizeof(*op->queue));
+    }
+    op->queue[op->n_queue++] = *t;
+    *t = (struct txn){0};
+}
+
+static int64_t mirrored_rev(struct operator* op, const char *key)
+{
+    struct mirror_iter i = mirror_iter(op->mirror, key);
+    return mirror_next(&i) && streq(i.key, key) ? i.rev : 0;
+}
+
+void operator_put(struct operator* op, const char *key, const struct schema *s, const void *value)
+{
+    struct txn t = {0};
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    model_encode(s, value, &json);
+    txn_expect(&t, key, mirrored_rev(op, key));
+    txn_put(&t, key, buf_str(&json), 0);
+    operator_txn(op, &t);
+}
+
+void operator_delete(struct operator* op, const char *key)
+{
+    struct txn t = {0};
+    txn_expect(&t, key, mirrored_rev(op, key));
+    txn_delete(&t, key);
+    operator_txn(op, &t);
+}
+
+static void fail(struct operator* op, const char *doing, const struct err *err)
+{
+    log_error("%s: %s", doing, err->msg);
+    op->failed = true;
+    uv_stop(&op->loop);
+}
+
+/* --- watching -------------------------------------------------------------------------------- */
+
+static int list(struct operator* op, const char *prefix, int64_t *ret_revision, struct err *err)
+{
+    _cleanup_(kv_list_release) struct kv_list l = {0};
+    int r = store_list(op->store, prefix, &l, err);
+    if (r < 0)
+        return r;
+    mirror_forget(op->mirror, prefix, l.revision);
+    for (size_t i = 0; i < l.n; i++)
+        mirror_apply(op->mirror, &l.items[i]);
+    *ret_revision = l.revision;
+    return 0;
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events);
+
+static int follow(struct watched *w, struct err *err)
+{
+    struct operator* op = w->op;
+    int64_t revision;
+    int r = list(op, w->prefix, &revision, err);
+    if (r < 0 || (r = store_watch(op->store, w->prefix, revision + 1, &w->watch, err)) < 0)
+        return err_wrap(err, "watching %s", w->prefix);
+    uv_poll_init(&op->loop, &w->poll, watch_fd(w->watch));
+    w->poll.data = w;
+    uv_poll_start(&w->poll, UV_READABLE, on_watch);
+    operator_poke(op);
+    return 0;
+}
+
+static void on_unfollowed(uv_handle_t *handle)
+{
+    struct watched *w = handle->data;
+    struct err err;
+    if (follow(w, &err) < 0)
+        fail(w->op, "the store", &err);
+}
+
+static void unfollow(struct watched *w)
+{
+    uv_poll_stop(&w->poll);
+    watch_close(TAKE_PTR(w->watch));
+    uv_close((uv_handle_t *)&w->poll, on_unfollowed);
+}
+
+/* Takes in all that is there. 0, or the error the watch ended with. */
+static int drain(struct watched *w, struct err *err)
+{
+    struct kv kv = {0};
+    int r;
+    while ((r = watch_next(w->watch, &kv, err)) > 0) {
+        if (mirror_apply(w->op->mirror, &kv))
+            operator_poke(w->op);
+        kv_release(&kv);
+    }
+    return r;
+}
+
+static void take_in(struct watched *w)
+{
+    struct err err;
+    int r = w->watch ? drain(w, &err) : 0;
+    if (r == -ERR_COMPACTED) /* we were too slow: list again */
+        unfollow(w);
+    else if (r < 0)
+        fail(w->op, "watching the store", &err);
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    take_in(poll->data);
+}
+
+/* What was written comes back through the watches, read before the next pass, so that it sees it. */
+static void flush(struct operator* op)
+{
+    if (!op->n_queue)
+        return;
+    struct err err;
+    int *results = xcalloc(op->n_queue, sizeof(*results));
+    if (store_txn_many(op->store, op->queue, op->n_queue, results, &err) < 0) {
+        /* Nothing was written. The next pass plans the same again: give what is full time to empty.
+         */
+        log_error("writing to the store: %s", err.msg);
+        operator_wake_at(op, time_mono_ms() + 500);
+    }
+    for (size_t i = 0; i < op->n_queue; i++) {
+        if (results[i] < 0 && results[i] != -ERR_CONFLICT)
+            log_error("a write was refused: %s", err_code_text((enum err_code) - results[i]));
+        txn_release(&op->queue[i]);
+    }
+    free(results);
+    op->n_queue = 0;
+    for (size_t i = 0; i < op->n_watched; i++)
+        take_in(&op->watched[i]);
+}
+
+static void on_before_wait(uv_prepare_t *prepare)
+{
+    struct operator* op = prepare->data;
+    if (!op->due)
+        return;
+    op->due = false;
+    uv_idle_stop(&op->not_idle);
+    op->desc->reconcile(op, op->ctx, time_mono_ms());
+    flush(op);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    struct operator* op = handle->data;
+    if (op->desc->stop)
+        op->desc->stop(op, op->ctx);
+    flush(op);
+    uv_stop(&op->loop);
+}
+
+static void init_handles(struct operator* op)
+{
+    uv_loop_init(&op->loop);
+    op->loop.data = op;
+    uv_prepare_init(&op->loop, &op->before_wait);
+    uv_idle_init(&op->loop, &op->not_idle);
+    uv_timer_init(&op->loop, &op->alarm);
+    uv_signal_init(&op->loop, &op->term);
+    uv_signal_init(&op->loop, &op->interrupt);
+    op->before_wait.data = op->alarm.data = op->term.data = op->interrupt.data = op;
+    uv_prepare_start(&op->before_wait, on_before_wait);
+    uv_signal_start(&op->term, on_signal, SIGTERM);
+    uv_signal_start(&op->interrupt, on_signal, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int begin(struct operator* op, struct err *err)
+{
+    int r = store_open(op->config->store_url, &op->store, err);
+    while (op->desc->prefixes[op->n_watched])
+        op->n_watched++;
+    op->watched = xcalloc(op->n_watched, sizeof(*op->watched));
+    for (size_t i = 0; !r && i < op->n_watched; i++) {
+        op->watched[i] = (struct watched){.op = op, .prefix = op->desc->prefixes[i]};
+        r = follow(&op->watched[i], err);
+    }
+    if (!r && op->desc->start)
+        r = op->desc->start(op, op->ctx, err);
+    return r;
+}
+
+int operator_run(const struct operator_desc *d, const struct config *c, void *ctx)
+{
+    struct operator op = {
+        .desc = d, .config = c, .ctx = ctx, .wake_at = INT64_MAX, .mirror = mirror_new()};
+    struct err err;
+    init_handles(&op);
+    if (begin(&op, &err) < 0)
+        fail(&op, "starting", &err);
+    else
+        uv_run(&op.loop, UV_RUN_DEFAULT);
+    /* The process ends now; only the store wants an orderly farewell. */
+    for (size_t i = 0; i < op.n_watched; i++)
+        watch_close(op.watched[i].watch);
+    store_close(op.store);
+    mirror_free(op.mirror);
+    free(op.watched);
+    free(op.queue);
+    return op.failed ? 1 : 0;
+}
