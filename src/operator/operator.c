@@ -181,7 +181,8 @@ static void on_watch(uv_poll_t *poll, int status, int events)
     take_in(poll->data);
 }
 
-/* What was written comes back through the watches, read before the next pass, so that it sees it. */
+/* What was written comes back through the watches, read before the next pass, so that it sees it.
+ */
 static void flush(struct operator* op)
 {
     if (!op->n_queue)
