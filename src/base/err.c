@@ -19,13 +19,17 @@ static enum err_code in_range(enum err_code code)
     return (unsigned)code < ERR_CODES_END ? code : ERR_INTERNAL;
 }
 
+/* Stands in for the error of a caller who doesn't care why, so that wrapping still knows the code.
+ */
+static __thread struct err nobodys;
+
 int err_vset(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
-    if (err) {
-        err->code = code;
-        err->hint[0] = '\0';
-        vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-    }
+    if (!err)
+        err = &nobodys;
+    err->code = code;
+    err->hint[0] = '\0';
+    vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
     return -(int)code;
 }
 
@@ -69,7 +73,7 @@ int err_errno(struct err *err, const char *fmt, ...)
 int err_wrap(struct err *err, const char *fmt, ...)
 {
     if (!err)
-        return -ERR_INTERNAL;
+        return -(int)nobodys.code;
     char context[sizeof(err->msg)];
     va_list ap;
     va_start(ap, fmt);
@@ -85,7 +89,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
 int err_hint(struct err *err, const char *fmt, ...)
 {
     if (!err)
-        return -ERR_INTERNAL;
+        return -(int)nobodys.code;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(err->hint, sizeof(err->hint), fmt, ap);

@@ -38,7 +38,7 @@ int err_errno(struct err *err, const char *fmt, ...) __attribute__((format(print
 /* Puts "context: " in front of an error already set; returns -err->code (or `-ERR_INTERNAL` for
  * NULL). */
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Sets what the user can do about it; returns -err->code. */
+/* Sets what the user can do about it; returns its -code. */
 int err_hint(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The table, looked up. A code out of range is taken as ERR_INTERNAL. */

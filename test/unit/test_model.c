@@ -1,0 +1,255 @@
+#include "cm.h"
+
+#include "model/config.h"
+#include "model/names.h"
+#include "model/nouns.h"
+#include "model/procfile.h"
+
+static const char release_text[] =
+    "{\"number\":3,\"by\":\"ann\",\"image\":\"sha256:ab\",\"config\":2,\"processes\":["
+    "{\"type\":\"web\",\"command\":\"node server.js\",\"port\":5000,\"quantity\":1,\"checks\":["
+    "{\"type\":\"startup\",\"path\":\"/up\",\"attempts\":3,\"headers\":{\"A\":\"b\"}}]},"
+    "{\"type\":\"worker\",\"argv\":[\"a\",\"b c\"]}]}";
+
+static void documents_go_both_ways(void **state)
+{
+    (void)state;
+    struct err err;
+    struct release r = {0}, copy;
+    assert_ok(model_decode(&release_schema, str_of(release_text), &r, &err), err);
+    assert_int_equal(r.processes.n, 2);
+    const struct process *web = release_process(&r, "web");
+    assert_string_equal(web->command, "node server.js");
+    assert_string_equal(list_at(&web->checks, struct check, 0)->path, "/up");
+    assert_null(release_process(&r, "cron"));
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    model_encode(&release_schema, &r, &out);
+    assert_string_equal(out.ptr, release_text);
+    model_copy(&release_schema, &r, &copy);
+    assert_true(model_equal(&release_schema, &r, &copy));
+    copy.number = 4;
+    assert_false(model_equal(&release_schema, &r, &copy));
+    release_release(&copy);
+    release_release(&r);
+}
+
+static void bad_documents_name_the_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"[]", "release: a JSON object is needed"},
+        {"{", "release: not JSON: line 1, column 1: "},
+        {"{}", "release: field 'number': is missing"},
+        {"{\"number\":\"3\"}", "release: field 'number': a whole number is needed"},
+        {"{\"number\":1,\"image\":2}", "release: field 'image': a text is needed"},
+        {"{\"number\":1,\"image\":\"\",\"processes\":[{\"type\":\"web\"},{\"type\":\"w\",\"port\":"
+         "1.5}]}",
+         "release: field 'processes[1].port': a whole number is needed"},
+        {"{\"number\":1,\"image\":\"\",\"processes\":[{\"type\":\"web\",\"checks\":[{\"type\":"
+         "\"x\"}]}]}",
+         "release: field 'processes[0].checks[0].type': needs one of startup liveness readiness"},
+        {"{\"number\":1,\"number\":2}", "duplicate"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err;
+        struct release r = {0};
+        assert_err(model_decode(&release_schema, str_of(cases[i].text), &r, &err), ERR_INVALID);
+        assert_contains(err.msg, cases[i].message);
+    }
+}
+
+static void deep_documents_are_refused(void **state)
+{
+    (void)state;
+    struct err err;
+    struct app a = {0};
+    _cleanup_(buf_release) struct buf deep = BUF_INIT;
+    for (int i = 0; i < 100000; i++)
+        buf_addc(&deep, '[');
+    assert_err(model_decode(&app_schema, buf_str(&deep), &a, &err), ERR_INVALID);
+    assert_contains(err.msg, "nested deeper");
+    struct str brackets_in_text =
+        STR("{\"name\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[\"}");
+    assert_ok(model_decode(&app_schema, brackets_in_text, &a, &err), err);
+    app_release(&a);
+}
+
+static void texts_are_escaped(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    json_add_string(&b, STR("a\"\\\n\t\x01\xff\xc3\xa9\xed\xa0\x80/"));
+    assert_string_equal(
+        b.ptr,
+        "\"a\\\"\\\\\\n\\t\\u0001\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd/\"");
+}
+
+static void names_are_checked(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"a", "shop", "my-shop-2"};
+    static const char *const bad[] = {
+        "",         "Shop", "api", "-a",  "a-",
+        "a.b",      "a/b",  "1a",  "a b", "abcdefghijklmnopqrstuvwxyz01234",
+        "\xc3\xa4", "www",  ".."};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_int_equal(app_name_check(good[i], NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_err(app_name_check(bad[i], NULL), ERR_INVALID);
+    assert_int_equal(config_name_check("_A1", NULL), 0);
+    assert_err(config_name_check("1A", NULL), ERR_INVALID);
+    assert_err(config_name_check("", NULL), ERR_INVALID);
+    assert_err(config_name_check("PORT", NULL), ERR_INVALID);
+    assert_int_equal(host_check("shop.example.com", NULL), 0);
+    assert_int_equal(host_check("*.example.com", NULL), 0);
+    assert_err(host_check("localhost", NULL), ERR_INVALID);
+    assert_err(host_check("Shop.example.com", NULL), ERR_INVALID);
+    assert_err(host_check("a..b", NULL), ERR_INVALID);
+    assert_err(host_check("a.*.b", NULL), ERR_INVALID);
+    assert_err(host_check("a.b\n", NULL), ERR_INVALID);
+}
+
+static void keys_match_their_form(void **state)
+{
+    (void)state;
+    struct str parts[3];
+    assert_true(key_match("/apps/shop/releases/0000000003", "/apps/?/releases/?", parts));
+    assert_true(str_eq(parts[0], STR("shop")));
+    assert_true(str_eq(parts[1], STR("0000000003")));
+    assert_false(key_match("/apps/shop/releases/0000000003/status", "/apps/?/releases/?", parts));
+    assert_false(key_match("/apps/shop", "/apps/?/releases/?", parts));
+    assert_false(key_match("/apps/", "/apps/?", parts));
+    _cleanup_free_ char *key = key_release("shop", 3);
+    assert_string_equal(key, "/apps/shop/releases/0000000003");
+}
+
+static void procfiles(void **state)
+{
+    (void)state;
+    struct err err;
+    struct list l = {0};
+    assert_ok(procfile_parse(
+                  STR("\xef\xbb\xbf# all\r\n\r\nweb: node a.js : b  \r\nmy-worker_2:  run # x\n"),
+                  &l, &err),
+              err);
+    assert_int_equal(l.n, 2);
+    assert_string_equal(list_at(&l, struct process, 0)->command, "node a.js : b");
+    assert_int_equal(list_at(&l, struct process, 0)->quantity, 1);
+    assert_string_equal(list_at(&l, struct process, 1)->type, "my-worker_2");
+    assert_int_equal(list_at(&l, struct process, 1)->quantity, 0);
+    for (size_t i = 0; i < l.n; i++)
+        process_release(list_at(&l, struct process, i));
+    free(l.items);
+
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "Procfile, line 1, column 1: it names no process"},
+        {"web node", "Procfile, line 1, column 1: there is no ':'"},
+        {"web: a\n\n  web: b", "Procfile, line 3, column 3: this process type is there already"},
+        {"web:   ", "Procfile, line 1, column 5: there is no command"},
+        {"we b: x", "a process type is 1 to 63"},
+        {": x", "a process type is 1 to 63"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct list bad = {0};
+        assert_err(procfile_parse(str_of(cases[i].text), &bad, &err), ERR_INVALID);
+        assert_contains(err.msg, cases[i].message);
+        assert_contains(err.hint, "web: node server.js");
+        for (size_t k = 0; k < bad.n; k++)
+            process_release(list_at(&bad, struct process, k));
+        free(bad.items);
+    }
+}
+
+static void app_jsons(void **state)
+{
+    (void)state;
+    struct err err;
+    struct app_json a;
+    assert_ok(
+        app_json_parse(
+            STR("{\"name\":\"x\",\"env\":{\"A\":\"1\",\"B\":{\"generator\":\"secret\"},"
+                "\"C\":{\"description\":\"d\"},\"D\":{\"required\":false}},"
+                "\"formation\":{\"web\":{\"quantity\":2}},\"buildpacks\":[{\"url\":\"u#v1\"}],"
+                "\"scripts\":{\"dokku\":{\"predeploy\":\"p\"},\"postdeploy\":\"q\"},"
+                "\"healthchecks\":{\"web\":[{\"type\":\"startup\",\"path\":\"/up\",\"wait\":1}]}}"),
+            &a, &err),
+        err);
+    assert_int_equal(a.env.n, 4);
+    assert_string_equal(list_at(&a.env, struct env_wish, 0)->value, "1");
+    assert_false(list_at(&a.env, struct env_wish, 0)->required);
+    assert_true(list_at(&a.env, struct env_wish, 1)->generate_secret);
+    assert_true(list_at(&a.env, struct env_wish, 2)->required);
+    assert_false(list_at(&a.env, struct env_wish, 3)->required);
+    assert_int_equal(counts_get(&a.formation, "web", 0), 2);
+    assert_string_equal(a.predeploy, "p");
+    assert_string_equal(a.postdeploy, "q");
+    assert_string_equal(list_at(&a.checks[0].checks, struct check, 0)->path, "/up");
+    app_json_release(&a);
+
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\n  \"env\": {,}\n}", "app.json, line 2, column 1"},
+        {"[]", "app.json, line 1, column 1: an object is needed"},
+        {"{\"env\":{\"1A\":\"x\"}}", "field 'env'"},
+        {"{\"env\":{\"A\":5}}", "field 'env.A': a text or an object"},
+        {"{\"env\":{\"A\":{\"generator\":\"x\"}}}", "the only generator there is"},
+        {"{\"formation\":{\"web\":{\"quantity\":-1}}}", "field 'formation.web.quantity'"},
+        {"{\"formation\":[]}", "field 'formation': an object is needed"},
+        {"{\"healthchecks\":{\"web\":[{\"type\":\"startup\"}]}}",
+         "field 'healthchecks.web[0]': exactly one of"},
+        {"{\"healthchecks\":{\"web\":[{\"type\":\"x\"}]}}", "'type' must be"},
+        {"{\"healthchecks\":{\"web\":[{\"type\":\"startup\",\"path\":\"up\"}]}}",
+         "must start with '/'"},
+        {"{\"scripts\":{\"postdeploy\":[]}}", "field 'scripts.postdeploy': a text is needed"},
+        {"{\"buildpacks\":[{}]}", "field 'buildpacks'"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_err(app_json_parse(str_of(cases[i].text), &a, &err), ERR_INVALID);
+        assert_contains(err.msg, cases[i].message);
+    }
+}
+
+static void settings(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config c;
+    assert_ok(config_parse("", STR("# mine\nhttp_port = 80 # low\ndomain=example.com\n"), &c, &err),
+              err);
+    assert_int_equal(c.http_port, 80);
+    assert_string_equal(c.domain, "example.com");
+    assert_string_equal(c.state, "/var/lib/davit");
+    assert_string_equal(c.store_url, "sqlite:///var/lib/davit/state.db");
+    assert_string_equal(c.bridge, "davit0");
+    config_release(&c);
+    assert_ok(config_parse("/tmp/x", STR(""), &c, &err), err);
+    assert_string_equal(c.run, "/tmp/x/run/davit");
+    assert_true(strlen(c.bridge) < 16);
+    config_release(&c);
+    assert_err(config_parse("", STR("\nhttp_port = x"), &c, &err), ERR_INVALID);
+    assert_contains(err.msg, "davit.conf, line 2: http_port: 'x' is not a whole number");
+    assert_err(config_parse("", STR("colour = blue"), &c, &err), ERR_INVALID);
+    assert_contains(err.msg, "there is no setting 'colour'");
+    assert_err(config_parse("", STR("nonsense"), &c, &err), ERR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documents_go_both_ways),
+        cmocka_unit_test(bad_documents_name_the_field),
+        cmocka_unit_test(deep_documents_are_refused),
+        cmocka_unit_test(texts_are_escaped),
+        cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(keys_match_their_form),
+        cmocka_unit_test(procfiles),
+        cmocka_unit_test(app_jsons),
+        cmocka_unit_test(settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+#include "cm.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include "model/nouns.h"
+#include "operator/operator.h"
+#include "os/file.h"
+
+static struct kv make_kv(const char *key, const char *value, int64_t rev)
+{
+    return (struct kv){.key = xstrdup(key),
+                       .value = value ? xstrdup(value) : NULL,
+                       .value_len = value ? strlen(value) : 0,
+                       .mod_rev = rev};
+}
+
+static bool apply(struct mirror *m, const char *key, const char *value, int64_t rev)
+{
+    struct kv kv = make_kv(key, value, rev);
+    bool changed = mirror_apply(m, &kv);
+    kv_release(&kv);
+    return changed;
+}
+
+static void the_mirror_keeps_the_newest(void **state)
+{
+    (void)state;
+    struct mirror *m = mirror_new();
+    assert_true(apply(m, "/apps/b", "{\"name\":\"b\"}", 2));
+    assert_true(apply(m, "/apps/a", "{\"name\":\"a\"}", 3));
+    assert_false(apply(m, "/apps/b", "{\"name\":\"old\"}", 1));
+    assert_true(apply(m, "/apps/c", "not json", 4));
+    int64_t rev;
+    const struct app *b = mirror_get(m, "/apps/b", &app_schema, &rev);
+    assert_string_equal(b->name, "b");
+    assert_int_equal(rev, 2);
+    assert_null(mirror_get(m, "/apps/c", &app_schema, &rev));
+    assert_int_equal(rev, 4);
+    _cleanup_(buf_release) struct buf order = BUF_INIT;
+    for (struct mirror_iter i = mirror_iter(m, "/apps/"); mirror_next(&i);)
+        buf_addf(&order, "%s ", i.key);
+    assert_string_equal(order.ptr, "/apps/a /apps/b /apps/c ");
+    assert_true(apply(m, "/apps/b", NULL, 5));
+    assert_null(mirror_get(m, "/apps/b", &app_schema, &rev));
+    mirror_forget(m, "/apps/", 3);
+    assert_null(mirror_get(m, "/apps/a", &app_schema, &rev));
+    mirror_get(m, "/apps/c", &app_schema, &rev);
+    assert_int_equal(rev, 4);
+    mirror_free(m);
+}
+
+/* An operator that raises `generation` to 3, one a pass, and then ends itself. */
+struct counter {
+    int passes;
+    bool started;
+};
+
+static int count_start(struct operator* op, void *ctx, struct err *err)
+{
+    (void)err;
+    struct counter *c = ctx;
+    c->started = mirror_get(operator_mirror(op), "/apps/x/desired", &desired_schema, NULL) != NULL;
+    return 0;
+}
+
+static void count_reconcile(struct operator* op, void *ctx, int64_t now)
+{
+    (void)now;
+    struct counter *c = ctx;
+    const struct desired *was =
+        mirror_get(operator_mirror(op), "/apps/x/desired", &desired_schema, NULL);
+    c->passes++;
+    if (was->generation == 3) {
+        raise(SIGTERM);
+        return;
+    }
+    struct desired next;
+    model_copy(&desired_schema, was, &next);
+    next.generation++;
+    operator_put(op, "/apps/x/desired", &desired_schema, &next);
+    desired_release(&next);
+    operator_poke(op);
+}
+
+static void an_operator_converges_and_sees_its_own_writes(void **state)
+{
+    (void)state;
+    struct err err;
+    char root[] = "/tmp/davit-op-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    struct config config;
+    assert_ok(config_parse(root, STR(""), &config, &err), err);
+    assert_ok(dir_make(config.state, 0755, &err), err);
+    struct store *s;
+    assert_ok(store_open(config.store_url, &s, &err), err);
+    _cleanup_(txn_release) struct txn t = {0};
+    txn_put(&t, "/apps/x/desired", STR("{\"release\":0,\"generation\":0}"), 0);
+    assert_ok(store_txn(s, &t, NULL, &err), err);
+
+    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    struct operator_desc d = {"count", prefixes, count_start, count_reconcile, NULL};
+    struct counter c = {0};
+    assert_int_equal(operator_run(&d, &config, &c), 0);
+    assert_true(c.started);
+    assert_int_equal(c.passes, 4);
+    int64_t revision;
+    assert_ok(store_revision(s, &revision, &err), err);
+    assert_int_equal(revision, 4); /* exactly three writes: none was planned on stale sight */
+    store_close(s);
+    config_release(&config);
+    assert_ok(dir_remove(root, &err), err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_mirror_keeps_the_newest),
+        cmocka_unit_test(an_operator_converges_and_sees_its_own_writes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

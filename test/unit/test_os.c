@@ -1,0 +1,111 @@
+#include "cm.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "os/file.h"
+#include "os/spawn.h"
+
+static char dir[] = "/tmp/davit-os-XXXXXX";
+
+static void files_are_replaced_whole(void **state)
+{
+    (void)state;
+    struct err err;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/f", dir);
+    assert_ok(file_write_atomic(path, STR("one"), 0600, &err), err);
+    assert_ok(file_replace(path, STR("two"), 0640, &err), err);
+    _cleanup_(buf_release) struct buf b = BUF_CAP(100);
+    assert_ok(file_read(path, &b, &err), err);
+    assert_string_equal(b.ptr, "two");
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    _cleanup_(buf_release) struct buf small = BUF_CAP(2);
+    assert_err(file_read(path, &small, &err), ERR_TOO_LARGE);
+    assert_err(file_write_atomic("/nowhere/at/all", STR(""), 0600, &err), ERR_NOT_FOUND);
+}
+
+static void trees_go_without_following_links(void **state)
+{
+    (void)state;
+    struct err err;
+    char deep[96], link[96], outside[64], top[64];
+    snprintf(top, sizeof(top), "%s/tree", dir);
+    snprintf(deep, sizeof(deep), "%s/a/b/c", top);
+    snprintf(outside, sizeof(outside), "%s/outside", dir);
+    snprintf(link, sizeof(link), "%s/a/link", top);
+    assert_ok(dir_make(deep, 0755, &err), err);
+    assert_ok(dir_make(deep, 0755, &err), err);
+    assert_ok(dir_make(outside, 0755, &err), err);
+    assert_int_equal(symlink(outside, link), 0);
+    assert_ok(dir_remove(top, &err), err);
+    assert_false(path_exists(top));
+    assert_true(path_exists(outside));
+    assert_ok(dir_remove(top, &err), err);
+}
+
+static void programs_run_with_input_and_output(void **state)
+{
+    (void)state;
+    struct err err;
+    const char *const cat[] = {"cat", NULL};
+    size_t n = (size_t)1 << 20;
+    char *large = xmalloc(n);
+    memset(large, 'a', n);
+    _cleanup_(buf_release) struct buf out = BUF_CAP(n);
+    assert_ok(spawn_run(cat, (struct str){large, n}, &out, &err), err);
+    assert_int_equal(out.len, n);
+    free(large);
+    const char *const complain[] = {"sh", "-c", "echo first >&2; echo why >&2; exit 3", NULL};
+    assert_err(spawn_run(complain, (struct str){0}, NULL, &err), ERR_INTERNAL);
+    assert_string_equal(err.msg, "sh ended with status 3: why");
+    const char *const none[] = {"davit-no-such-program", NULL};
+    assert_err(spawn_run(none, (struct str){0}, NULL, &err), ERR_NOT_FOUND);
+}
+
+static void programs_inherit_nothing(void **state)
+{
+    (void)state;
+    struct err err;
+    int leak = open("/dev/null", O_RDONLY); /* on purpose without O_CLOEXEC */
+    const char *const ls[] = {"sh", "-c", "ls /proc/$$/fd | wc -l", NULL};
+    _cleanup_(buf_release) struct buf out = BUF_CAP(100);
+    assert_ok(spawn_run(ls, (struct str){0}, &out, &err), err);
+    close(leak);
+    assert_int_equal(atoi(out.ptr), 3);
+}
+
+static void components(void **state)
+{
+    (void)state;
+    assert_true(path_is_component("a b"));
+    assert_false(path_is_component(""));
+    assert_false(path_is_component(".."));
+    assert_false(path_is_component("a/b"));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return dir_remove(dir, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(trees_go_without_following_links),
+        cmocka_unit_test(programs_run_with_input_and_output),
+        cmocka_unit_test(programs_inherit_nothing),
+        cmocka_unit_test(components),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
