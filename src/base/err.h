@@ -35,8 +35,7 @@ int err_vset(struct err *err, enum err_code code, const char *fmt, va_list ap)
 /* From errno: appends ": " and its text; ENOSPC and EDQUOT become ERR_NO_SPACE, ENOENT
  * ERR_NOT_FOUND, EEXIST ERR_EXISTS, ETIMEDOUT ERR_TIMEOUT, all others ERR_IO. */
 int err_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Puts "context: " in front of an error already set; returns -err->code (or `-ERR_INTERNAL` for
- * NULL). */
+/* Puts "context: " in front of an error already set; returns its -code. */
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Sets what the user can do about it; returns its -code. */
 int err_hint(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
