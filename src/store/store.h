@@ -17,7 +17,7 @@
 #include "base/str.h"
 
 enum {
-    STORE_KEY_MAX = 1024,      /* bytes in a key */
+    STORE_KEY_MAX = 1024,      /* bytes in a key; none below 0x20, nor 0x7f */
     STORE_VALUE_MAX = 1 << 20, /* bytes in a value */
     STORE_OPS_MAX = 1024,      /* compares plus writes in a transaction */
     STORE_TXN_MAX = 5 << 18,   /* bytes of all its keys and values (1.25 MiB) */
@@ -54,14 +54,15 @@ void kv_list_release(struct kv_list *l);
 
 /* ERR_NOT_FOUND if there is no such key. */
 int store_get(struct store *s, const char *key, struct kv *ret, struct err *err);
-/* All keys that start with `prefix`; an empty result is no error. */
+/* All keys that start with `prefix`; an empty result is no error. A prefix is bytes, not a folder:
+ * end it with a slash where "/apps/shop" should not mean "/apps/shop2". */
 int store_list(struct store *s, const char *prefix, struct kv_list *ret, struct err *err);
 /* The newest revision; 0 for a store nothing was ever written to. */
 int store_revision(struct store *s, int64_t *ret, struct err *err);
 
 /* A transaction: if every compare holds, every write is made, else none (ERR_CONFLICT, whose
- * message names the first key that differed). A key may be written once in a transaction. Built on
- * the stack:
+ * message names the first key that differed). A key that is put may be written only once in a
+ * transaction (deletions may overlap). Keys and values are copied. Built on the stack:
  *
  *     _cleanup_(txn_release) struct txn t = {0};
  *     txn_expect(&t, key, kv.mod_rev);
@@ -80,10 +81,12 @@ void txn_delete(struct txn *t, const char *key);           /* one that is not th
 void txn_delete_prefix(struct txn *t, const char *prefix); /* every key that starts with it */
 
 /* `ret_revision` may be NULL; for a transaction that changed nothing it is the current one.
- * Bad keys or values: ERR_INVALID or ERR_TOO_LARGE, before anything is written. */
+ * Bad keys or values: ERR_INVALID or ERR_TOO_LARGE, before anything is written; a lease that is
+ * gone: ERR_NOT_FOUND. */
 int store_txn(struct store *s, const struct txn *t, int64_t *ret_revision, struct err *err);
 /* Group commit: each transaction stands or falls alone, all of them share one fsync. `results[i]`
- * is 0 or -code for txns[i]. Returns non-zero only if none was carried out. */
+ * is 0 or -code for txns[i]; each sees what those before it wrote. Returns non-zero only if none
+ * was carried out. */
 int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *results,
                    struct err *err);
 
@@ -95,18 +98,20 @@ int store_watch(struct store *s, const char *prefix, int64_t from, struct watch 
                 struct err *err);
 /* Polls readable when watch_next may have something. Owned by the watch. */
 int watch_fd(const struct watch *w);
-/* 1: `ret` holds the next change, 0: none for now (never blocks), negative: error. Deleted keys
- * have value NULL and mod_rev = the revision that deleted them. Call until it returns 0. */
+/* 1: `ret` holds the next change (the caller's: kv_release), 0: none for now, negative: error.
+ * Deleted keys have value NULL and mod_rev = the revision that deleted them. Changes of one
+ * transaction come in the order it wrote them. Never waits for changes. Call until it returns 0. */
 int watch_next(struct watch *w, struct kv *ret, struct err *err);
-void watch_close(struct watch *w);
+void watch_close(struct watch *w); /* before its store is closed */
 DEFINE_CLEANUP(struct watch *, watch_close)
 
-/* Forgets changes up to and including `revision`; current values stay. */
+/* Forgets changes up to and including `revision` (at most the newest, else ERR_INVALID); current
+ * values stay. Backends also compact by themselves; the last 10,000 revisions are kept at least. */
 int store_compact(struct store *s, int64_t revision, struct err *err);
 
-/* Leases: keys put with one vanish within `ttl_s` seconds (1–86400) of its owner's last keepalive,
- * as ordinary deletions that watchers see. ERR_NOT_FOUND from keepalive: it was lost, its keys with
- * it. */
+/* Leases: keys put with one vanish once `ttl_s` seconds (1–86400) have passed since its owner's
+ * last keepalive, as ordinary deletions that watchers see at once. A put without it lets a key go.
+ * ERR_NOT_FOUND from keepalive or revoke: it was lost, its keys with it. */
 int store_lease_grant(struct store *s, int64_t ttl_s, int64_t *ret_lease, struct err *err);
 int store_lease_keepalive(struct store *s, int64_t lease, struct err *err);
 int store_lease_revoke(struct store *s, int64_t lease, struct err *err);
