@@ -1,0 +1,158 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/checkout.h"
+#include "cli/client.h"
+#include "cli/table.h"
+
+int verb_apps_list(struct cli *cli, struct err *err)
+{
+    static const struct column columns[] = {
+        {"APP", "name", COLUMN_TEXT},
+        {"RELEASE", "release", COLUMN_RELEASE},
+        {"READY", "ready", COLUMN_NUMBER},
+        {"INSTANCES", "instances", COLUMN_NUMBER},
+        {"OWNER", "owner", COLUMN_TEXT},
+        {"URL", "url", COLUMN_TEXT},
+        {0},
+    };
+    json_auto_t *items = NULL;
+    int r = api_items(cli, "/v1/apps", &items, err);
+    return r < 0 ? r
+                 : table_print(cli, items, columns, "No apps yet. Create one: davit apps create",
+                               err);
+}
+
+/* The program git asks for a password, with what it needs to find us and the same Davit again. */
+static char *credential_helper(const struct cli *cli)
+{
+    char self[PATH_MAX] = "", root[PATH_MAX] = "";
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return xstrdup("!davit git-credential");
+    const char *wanted = cli->values[OPT_ROOT] ? cli->values[OPT_ROOT] : getenv("DAVIT_ROOT");
+    if (wanted && *wanted && realpath(wanted, root))
+        return xasprintf("!'%s' git-credential --root '%s'", self, root);
+    return xasprintf("!'%s' git-credential", self);
+}
+
+static int adopt_checkout(struct cli *cli, const json_t *app, struct err *err)
+{
+    _cleanup_free_ char *git_url = field_text(app, "git_url"), *helper = credential_helper(cli);
+    if (given(cli, OPT_NO_REMOTE) || !*git_url || !checkout_is_one("."))
+        return 0;
+    int r = checkout_set_remote(git_url, helper, err);
+    if (r < 0)
+        return err_wrap(err, "the app is there, but not its git remote");
+    if (!given(cli, OPT_JSON))
+        printf("Git remote davit: %s\nDeploy: git push davit HEAD:main\n", git_url);
+    return 0;
+}
+
+/* Without a name, the folder's, as far as it can be one. */
+static char *name_of_folder(void)
+{
+    _cleanup_free_ char *here = getcwd(NULL, 0);
+    const char *slash = here ? strrchr(here, '/') : NULL;
+    return xstrdup(slash ? slash + 1 : "");
+}
+
+int verb_apps_create(struct cli *cli, struct err *err)
+{
+    _cleanup_free_ char *name = cli->n_args ? xstrdup(cli->args[0]) : name_of_folder();
+    json_auto_t *body = json_pack("{s:s}", "name", name), *app = NULL;
+    if (!body)
+        return err_set(err, ERR_USAGE, "the name is not UTF-8");
+    int r = api_call(cli, "POST", "/v1/apps", body, &app, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *url = field_text(app, "url");
+    if (given(cli, OPT_JSON))
+        json_print(app);
+    else
+        printf("Created %s: %s\n", name, url);
+    return adopt_checkout(cli, app, err);
+}
+
+static const char *first_arg(const struct cli *cli) { return cli->n_args ? cli->args[0] : NULL; }
+
+int verb_apps_show(struct cli *cli, struct err *err)
+{
+    static const struct column lines[] = {
+        {"Name", "name", COLUMN_TEXT},
+        {"URL", "url", COLUMN_TEXT},
+        {"Git", "git_url", COLUMN_TEXT},
+        {"Owner", "owner", COLUMN_TEXT},
+        {"Created", "created", COLUMN_WHEN},
+        {"Branch", "branch", COLUMN_TEXT},
+        {"Release", "release", COLUMN_RELEASE},
+        {"Formation", "formation", COLUMN_TEXT},
+        {"Maintenance", "maintenance", COLUMN_TEXT},
+        {"Domains", "domains", COLUMN_TEXT},
+        {0},
+    };
+    const char *app;
+    json_auto_t *doc = NULL;
+    int r = cli_app(cli, first_arg(cli), &app, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *path = api_path("/v1/apps/%", app);
+    if ((r = api_call(cli, "GET", path, NULL, &doc, err)) == 0)
+        fields_print(cli, doc, lines);
+    return r;
+}
+
+static int confirm(const struct cli *cli, const char *app, struct err *err)
+{
+    char line[256] = "";
+    const char *said = cli->values[OPT_CONFIRM];
+    if (!said && isatty(STDIN_FILENO)) {
+        fprintf(stderr, "This destroys %s, its releases, config and logs. Type its name: ", app);
+        said = fgets(line, sizeof(line), stdin) ? line : "";
+        line[strcspn(line, "\n")] = '\0';
+    }
+    if (said && streq(said, app))
+        return 0;
+    err_set(err, ERR_USAGE, "%s was not destroyed: its name must be confirmed", app);
+    return err_hint(err, "davit apps destroy %s --confirm %s", app, app);
+}
+
+int verb_apps_destroy(struct cli *cli, struct err *err)
+{
+    const char *app;
+    int r = cli_app(cli, first_arg(cli), &app, err);
+    if (r < 0 || (r = confirm(cli, app, err)) < 0)
+        return r;
+    _cleanup_free_ char *path = api_path("/v1/apps/%", app);
+    if ((r = api_call(cli, "DELETE", path, NULL, NULL, err)) == 0 && !given(cli, OPT_JSON))
+        printf("Destroyed %s\n", app);
+    return r;
+}
+
+int verb_ps(struct cli *cli, struct err *err)
+{
+    static const struct column columns[] = {
+        {"PROCESS", "process", COLUMN_TEXT}, {"STATE", "state", COLUMN_STATE},
+        {"SINCE", "since", COLUMN_WHEN},     {"RELEASE", "release", COLUMN_RELEASE},
+        {"ADDRESS", "ip", COLUMN_TEXT},      {"RESTARTS", "restarts", COLUMN_NUMBER},
+        {"REASON", "reason", COLUMN_TEXT},   {0},
+    };
+    const char *app;
+    json_auto_t *items = NULL;
+    int r = cli_app(cli, NULL, &app, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *path = api_path("/v1/apps/%/ps", app);
+    if ((r = api_items(cli, path, &items, err)) < 0)
+        return r;
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        _cleanup_free_ char *type = field_text(item, "type"), *index = field_text(item, "index");
+        _cleanup_free_ char *process = xasprintf("%s.%s", type, index);
+        json_object_set_new(item, "process", json_string(process));
+    }
+    return table_print(cli, items, columns, "Nothing runs. Deploy: git push davit main", err);
+}

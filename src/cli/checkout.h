@@ -1,0 +1,15 @@
+/* The git checkout we stand in. */
+#ifndef CLI_CHECKOUT_H
+#define CLI_CHECKOUT_H
+
+#include "base/str.h"
+
+/* URL of the remote `davit`, the caller's; NULL: no checkout, or no such remote. */
+char *checkout_remote(void);
+/* The app a remote's URL names: the last component of its path without ".git". NULL: none. */
+char *checkout_app(const char *remote);
+bool checkout_is_one(const char *dir); /* "." for here */
+/* Adds or changes the remote `davit`, and has git ask `helper` for the credentials of its host. */
+int checkout_set_remote(const char *url, const char *helper, struct err *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* The command line: what one invocation was asked for, and what every verb needs. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum option {
+#define OPTION(id, short_name, long_name, value, help) OPT_##id,
+#include "cli/options.h"
+#undef OPTION
+    OPT_COUNT
+};
+
+struct cli;
+
+struct verb {
+    const char *words;    /* "apps create" */
+    const char *operands; /* for the help */
+    int min, max;         /* operands; max -1: any number */
+    uint32_t options;     /* those it takes beside the common ones */
+    int (*run)(struct cli *cli, struct err *err);
+    const char *what;
+};
+
+extern const struct verb verbs[]; /* ended by one without words */
+
+struct option_desc {
+    const char *long_name, *value, *help;
+    char short_name;
+};
+extern const struct option_desc options[OPT_COUNT];
+/* The options a verb takes, with the common ones. */
+uint32_t verb_options(const struct verb *v);
+
+/* One invocation. Strings belong to argv. */
+struct cli {
+    const struct verb *verb;
+    const char *values[OPT_COUNT]; /* NULL: not given; "" for a flag */
+    const char **args;
+    size_t n_args;
+    struct client *client; /* made on first use: client.h */
+    char *app;             /* found on first use */
+};
+
+/* Takes argv apart. ERR_USAGE with a hint says what was wrong. With --help or without a verb,
+ * ret->verb may be NULL. */
+int cli_parse(int argc, char **argv, struct cli *ret, struct err *err);
+void cli_release(struct cli *cli);
+static inline bool given(const struct cli *cli, enum option o) { return cli->values[o]; }
+
+/* The app this is about: operand `arg` if it was given, --app, or the checkout's remote. */
+int cli_app(struct cli *cli, const char *arg, const char **ret, struct err *err);
+
+void help_print(const struct verb *v); /* NULL: all verbs */
+
+/* The nearest of n words to `word`, NULL if none is near. */
+const char *nearest(const char *word, const char *const *words, size_t n);
+
+/* "90", "90s", "10m", "2h", "3d" → seconds. */
+int duration_parse(const char *text, int64_t *ret_s, struct err *err);
+
+#define VERB(words, operands, min, max, options, function, what)                                   \
+    int verb_##function(struct cli *cli, struct err *err);
+#include "cli/verbs.h"
+#undef VERB
+
+#endif

@@ -1,0 +1,211 @@
+#include "cli/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "cli/checkout.h"
+#include "cli/credentials.h"
+#include "os/file.h"
+#include "wire/url.h"
+
+enum { CALL_TIMEOUT_MS = 60000 };
+
+void client_free(struct client *c)
+{
+    free(c->url);
+    free(c->socket);
+    free(c->token);
+    free(c);
+}
+
+static const char *of_environment(const char *name)
+{
+    const char *v = getenv(name);
+    return v && *v ? v : NULL;
+}
+
+static const char *wanted(const struct cli *cli, enum option o, const char *variable)
+{
+    return cli->values[o] ? cli->values[o] : of_environment(variable);
+}
+
+char *client_socket(const struct cli *cli)
+{
+    const char *root = wanted(cli, OPT_ROOT, "DAVIT_ROOT");
+    size_t n = root ? strlen(root) : 0;
+    while (n && root[n - 1] == '/')
+        n--;
+    return xasprintf("%.*s/run/davit/davit.sock", (int)n, n ? root : "");
+}
+
+static struct client *at_socket(const struct cli *cli)
+{
+    struct client *c = xcalloc(1, sizeof(*c));
+    *c = (struct client){.url = xstrdup("http://davit"), .socket = client_socket(cli)};
+    return c;
+}
+
+static int at_url(const char *text, struct client **ret, struct err *err)
+{
+    struct url u;
+    int r = url_split(text, &u, err);
+    if (r < 0)
+        return r;
+    struct client *c = xcalloc(1, sizeof(*c));
+    c->url = xasprintf("%.*s://%.*s", (int)u.scheme.len, u.scheme.ptr, (int)u.host.len, u.host.ptr);
+    const char *token = of_environment("DAVIT_TOKEN");
+    c->token = token ? xstrdup(token) : credentials_token(c->url);
+    *ret = c;
+    return 0;
+}
+
+static int choose(const struct cli *cli, struct client **ret, struct err *err)
+{
+    const char *url = wanted(cli, OPT_URL, "DAVIT_URL");
+    if (url && !cli->values[OPT_ROOT])
+        return at_url(url, ret, err);
+    if (wanted(cli, OPT_ROOT, "DAVIT_ROOT")) {
+        *ret = at_socket(cli);
+        return 0;
+    }
+    _cleanup_free_ char *login = credentials_default();
+    if (login)
+        return at_url(login, ret, err);
+    _cleanup_free_ char *socket = client_socket(cli), *remote = NULL;
+    if (!path_exists(socket) && (remote = checkout_remote()))
+        return at_url(remote, ret, err);
+    *ret = at_socket(cli);
+    return 0;
+}
+
+int client_get(struct cli *cli, struct client **ret, struct err *err)
+{
+    int r = cli->client ? 0 : choose(cli, &cli->client, err);
+    if (r == 0)
+        *ret = cli->client;
+    return r;
+}
+
+char *api_path(const char *pattern, ...)
+{
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, pattern);
+    for (const char *p = pattern; *p; p++)
+        if (*p == '%')
+            url_add_component(&b, str_of(va_arg(ap, const char *)));
+        else
+            buf_addc(&b, *p);
+    va_end(ap);
+    return buf_take(&b);
+}
+
+static int unreachable(const struct client *c, struct err *err)
+{
+    if (err->code != ERR_UNAVAILABLE)
+        return -(int)err->code;
+    if (c->socket)
+        return err_hint(err, "is davitd running? Start it with `davitd` as root, or name another "
+                             "Davit by --root, --url or `davit login`");
+    return err_hint(err, "check the address, and that Davit runs there (`davit status` on it)");
+}
+
+/* {"code", "message", "hint"} as an error of ours; anything else by its status. */
+static int refused(const struct client *c, const struct http_response *a, struct err *err)
+{
+    json_auto_t *doc = json_loadb(a->body.ptr ? a->body.ptr : "", a->body.len, 0, NULL);
+    const char *message = json_string_value(json_object_get(doc, "message"));
+    const char *hint = json_string_value(json_object_get(doc, "hint"));
+    const char *code = json_string_value(json_object_get(doc, "code"));
+    if (!message || !code) {
+        err_set(err, ERR_UNAVAILABLE, "%s answered with status %d", c->url, a->status);
+        return err_hint(err, "is this really the address of a Davit's API?");
+    }
+    err_set(err, err_code_from_name(code), "%s", message);
+    if (hint && *hint)
+        err_hint(err, "%s", hint);
+    else if (err->code == ERR_UNAUTHENTICATED)
+        err_hint(err, "sign in: davit login %s", c->url);
+    return -(int)err->code;
+}
+
+static int send(struct cli *cli, struct http_request *q, const char *path,
+                struct http_response *ret, struct err *err)
+{
+    struct client *c;
+    int r = client_get(cli, &c, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *url = xasprintf("%s%s", c->url, path);
+    q->url = url;
+    q->socket = c->socket;
+    q->token = c->token;
+    r = http_send(q, ret, err);
+    q->url = NULL;
+    if (ret->status / 100 > 2)
+        return refused(c, ret, err); /* what it answered says more than how it ended */
+    return r < 0 ? unreachable(c, err) : 0;
+}
+
+int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
+             struct err *err)
+{
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct http_request q = {.method = method,
+                             .content_type = text ? "application/json" : NULL,
+                             .body = str_of(text),
+                             .timeout_ms = CALL_TIMEOUT_MS};
+    _cleanup_(http_response_release) struct http_response a = {0};
+    int r = send(cli, &q, path, &a, err);
+    if (r < 0 || !ret)
+        return r;
+    if (!a.body.len) {
+        *ret = json_null();
+        return 0;
+    }
+    json_error_t why;
+    json_t *doc = json_loadb(a.body.ptr, a.body.len, 0, &why);
+    if (!doc)
+        return err_set(err, ERR_INVALID, "the answer is not JSON: %s", why.text);
+    *ret = doc;
+    return 0;
+}
+
+int api_items(struct cli *cli, const char *path, json_t **ret, struct err *err)
+{
+    json_auto_t *doc = NULL;
+    int r = api_call(cli, "GET", path, NULL, &doc, err);
+    if (r < 0)
+        return r;
+    json_t *items = json_object_get(doc, "items");
+    if (!json_is_array(items))
+        return err_set(err, ERR_INVALID, "the answer holds no list");
+    *ret = json_incref(items);
+    return 0;
+}
+
+static int to_stdout(void *ctx, const char *data, size_t n)
+{
+    (void)ctx;
+    return fd_write_all(STDOUT_FILENO, data, n, NULL);
+}
+
+int api_stream(struct cli *cli, const char *method, const char *path, int body_fd,
+               char **ret_result, struct err *err)
+{
+    struct http_request q = {.method = method,
+                             .content_type = body_fd ? "application/x-tar" : NULL,
+                             .body_fd = body_fd,
+                             .sink = to_stdout};
+    _cleanup_(http_response_release) struct http_response a = {0};
+    fflush(stdout);
+    int r = send(cli, &q, path, &a, err);
+    if (r < 0)
+        return r;
+    if (ret_result) {
+        struct str result = http_header(&a, "Davit-Result");
+        *ret_result = xstrndup(result.ptr ? result.ptr : "", result.len);
+    }
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* What `davit login` and git's pushes keep: ~/.config/davit/credentials.json, for our eyes only.
+ *     {"default": URL, "tokens": {"https://api.example.com": "…"}} */
+#ifndef CLI_CREDENTIALS_H
+#define CLI_CREDENTIALS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* `server` is scheme://host[:port]. Strings are the caller's; NULL: there is none. */
+char *credentials_token(const char *server);
+char *credentials_default(void);
+/* token NULL: forgets it. make_default: what `davit` talks to from now on. */
+int credentials_store(const char *server, const char *token, bool make_default, struct err *err);
+
+#endif

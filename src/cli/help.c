@@ -1,0 +1,38 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+static void print_options(uint32_t mask)
+{
+    puts("\noptions:");
+    for (size_t i = 0; i < OPT_COUNT; i++) {
+        if (!(mask & (1U << i)))
+            continue;
+        const struct option_desc *o = &options[i];
+        _cleanup_free_ char *left = xasprintf(
+            "%c%c%c --%s %s", o->short_name ? '-' : ' ', o->short_name ? o->short_name : ' ',
+            o->short_name ? ',' : ' ', o->long_name, o->value ? o->value : "");
+        printf("  %-22s %s\n", left, o->help);
+    }
+}
+
+static void print_verb(const struct verb *v)
+{
+    printf("davit %s %s\n    %s\n", v->words, v->operands, v->what);
+    print_options(verb_options(v));
+}
+
+void help_print(const struct verb *only)
+{
+    if (only) {
+        print_verb(only);
+        return;
+    }
+    puts("davit: deploys code, and keeps it running\n");
+    for (const struct verb *v = verbs; v->words; v++) {
+        _cleanup_free_ char *left = xasprintf("davit %s %s", v->words, v->operands);
+        printf("  %-44s %s\n", left, v->what);
+    }
+    print_options(1U << OPT_APP | 1U << OPT_JSON | 1U << OPT_ROOT | 1U << OPT_URL | 1U << OPT_HELP);
+    puts("\n`davit VERB --help` says more of one.");
+}

@@ -1,0 +1,68 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "daemon/daemon.h"
+#include "os/file.h"
+
+/* Folders in which both root and the user make entries are root's, the group's to write and
+ * sticky: neither can move the other's away. Instances' mapped users need to pass through to their
+ * own. */
+static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
+{
+    int r = dir_make(path, 0755, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+        return err_errno(err, "%s", path);
+    return 0;
+}
+
+/* An empty file is an empty SQLite database. Made here, so that it is the user's whoever opens it
+ * first; SQLite gives its log files the same owner. */
+static int database(const struct config *c, const struct account *a, struct err *err)
+{
+    _cleanup_free_ char *path = path_join(c->state, "state.db");
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0)
+        return errno == EEXIST ? 0 : err_errno(err, "%s", path);
+    if (fchown(fd, a->uid, a->gid) < 0 || fchmod(fd, 0660) < 0)
+        return err_errno(err, "%s", path);
+    return 0;
+}
+
+int folders_make(const struct config *c, struct err *err)
+{
+    struct account a;
+    int r = account_find(c, &a, err);
+    if (r < 0)
+        return r;
+    const struct {
+        const char *base, *name;
+        mode_t mode;
+        uid_t uid;
+        gid_t gid;
+    } all[] = {
+        {c->etc, NULL, 0755, 0, 0},
+        {c->state, NULL, 01771, 0, a.gid},
+        {c->state, "images", 0711, 0, 0},
+        {c->state, "git", 0750, a.uid, a.gid},
+        {c->state, "builds", 0750, a.uid, a.gid},
+        {c->state, "instances", 0711, 0, 0},
+        {c->cache, NULL, 0755, 0, 0},
+        {c->cache, "build", 0711, 0, 0},
+        {c->run, NULL, 01775, 0, a.gid},
+        {c->run, "instances", 0711, 0, 0},
+        {c->run, "gateway", 0750, a.uid, a.gid},
+        {c->log, NULL, 02775, 0, a.gid},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        _cleanup_free_ char *path =
+            all[i].name ? path_join(all[i].base, "%s", all[i].name) : xstrdup(all[i].base);
+        r = folder(path, all[i].mode, all[i].uid, all[i].gid, err);
+        if (r < 0)
+            return r;
+    }
+    return database(c, &a, err);
+}

@@ -1,0 +1,121 @@
+/* davitd [--root DIR] [--foreground] [OPERATOR | teardown] */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "os/file.h"
+
+enum { LOCK_WAIT_MS = 5000 };
+
+static int usage(FILE *to)
+{
+    fputs("davitd [--root DIR] [--foreground]   start the platform of this machine\n"
+          "davitd [--root DIR] OPERATOR         run one operator:\n",
+          to);
+    for (const struct operator_entry *o = operators; o->name; o++)
+        fprintf(to, "    %-10s %s\n", o->name, o->what);
+    fputs("davitd [--root DIR] teardown         stop everything, apps included; data stays\n", to);
+    return to == stdout ? 0 : 2;
+}
+
+static int complain(const struct err *err)
+{
+    fprintf(stderr, "davitd: error: %s\n", err->msg);
+    if (*err->hint)
+        fprintf(stderr, "davitd: hint: %s\n", err->hint);
+    return err_code_exit(err->code);
+}
+
+/* An operator holds little and for long: one malloc arena, and what is freed goes back. */
+static void spare_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+/* PR_SET_PDEATHSIG is forgotten when the user changes, so it comes after that. */
+static int die_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -1;
+    return getppid() == parent ? 0 : -1;
+}
+
+static int run_operator(const struct operator_entry *o, const struct config *c)
+{
+    struct err err;
+    pid_t parent = getppid();
+    bool ours = lock_holder(c, "davitd") == parent;
+    if (folders_make(c, &err) < 0 || lock_take(c, o->name, LOCK_WAIT_MS, &err) < 0 ||
+        (o->as_user && account_become(c, &err) < 0))
+        return complain(&err);
+    if (ours && die_with(parent) < 0)
+        return 1; /* the parent is gone already, and a new one will start its own */
+    spare_memory();
+    log_init(o->name, LOG_LEVEL_INFO);
+    return o->main(c);
+}
+
+static int run(const char *root, bool foreground, const char *what)
+{
+    struct err err;
+    _cleanup_(config_release) struct config c = {0};
+    if (*root && dir_make(root, 0755, &err) < 0)
+        return complain(&err);
+    if (settings_load(root, &c, &err) < 0)
+        return complain(&err);
+    if (!what) {
+        char program[PATH_MAX] = "";
+        if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+            return err_errno(&err, "/proc/self/exe"), complain(&err);
+        return parent_run(&c, program, foreground);
+    }
+    if (streq(what, "teardown"))
+        return teardown(&c, &err) < 0 ? complain(&err) : 0;
+    const struct operator_entry *o = operator_entry(what);
+    if (o)
+        return run_operator(o, &c);
+    fprintf(stderr, "davitd: error: there is no operator '%s'\n", what);
+    return usage(stderr);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"root", required_argument, NULL, 'r'},
+        {"foreground", no_argument, NULL, 'f'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    const char *root = "";
+    bool foreground = false;
+    log_init("davitd", LOG_LEVEL_INFO);
+    for (int o; (o = getopt_long(argc, argv, "r:fhV", options, NULL)) >= 0;)
+        switch (o) {
+        case 'r': root = optarg; break;
+        case 'f': foreground = true; break;
+        case 'V': return puts("davitd " DAVIT_VERSION) < 0;
+        case 'h': return usage(stdout);
+        default: return usage(stderr);
+        }
+    if (argc - optind > 1)
+        return usage(stderr);
+    if (geteuid() != 0) {
+        fputs("davitd: error: davitd must be started as root\n"
+              "davitd: hint: its parts drop what they don't need; try: sudo davitd\n",
+              stderr);
+        return 1;
+    }
+    umask(0002); /* the group davit shares the folders of logs */
+    return run(root, foreground, argv[optind]);
+}

@@ -1,0 +1,18 @@
+#include "daemon/daemon.h"
+
+const struct operator_entry operators[] = {
+#define ROOT false
+#define USER true
+#define OPERATOR(name, main, runs_as, what) {#name, main, runs_as, what},
+#include "daemon/operators.h"
+#undef OPERATOR
+    {0},
+};
+
+const struct operator_entry *operator_entry(const char *name)
+{
+    for (const struct operator_entry *o = operators; o->name; o++)
+        if (streq(o->name, name))
+            return o;
+    return NULL;
+}
