@@ -1,21 +1,25 @@
 /* Images: an OCI layout whose layers also stand unpacked, ready to be an instance's root.
  *
  * Below the images folder (see image_store_open):
- *   layers/<hex>/     a layer unpacked; hex is its diff_id, the sha256 of its uncompressed tar.
- * Immutable. Owners are shifted by uid_base; deletions stand as overlayfs whiteouts (character
- * device 0/0) and opaque folders (xattr trusted.overlay.opaque=y). layers/<hex>.tar-size   (or the
- * like) what the manifest needs to describe the layer without its tar blobs/sha256/     manifests,
- * configs (OCI image-spec 1.1), and compressed blobs only while needed refs/<name> "stack-run",
- * "stack-build", …: a manifest digest a line; roots for the collector tmp/              unfinished
- * work; emptied at start by the process that owns the store
+ *
+ *   layers/HEX/        a layer unpacked; HEX is its diff_id, the sha256 of its uncompressed tar.
+ *                      Immutable. Owners are shifted by uid_base; deletions stand as overlayfs
+ *                      whiteouts (character device 0/0) and opaque folders (xattr
+ *                      trusted.overlay.opaque=y): mount it with redirect_dir=off,metacopy=off
+ *   layers/HEX.tar     how to make its tar again, and its size
+ *   layers/HEX.recipe  of a layer that came from elsewhere: all of its tar but the files' content
+ *   blobs/sha256/      manifests and configurations (OCI image-spec 1.1)
+ *   refs/NAME          "stack-run", "stack-build", …: a manifest digest; roots for the collector
+ *   tmp/               unfinished work; emptied at start by the process that owns the store
  *
  * Everything is written into tmp/, synced and renamed: a layer or blob that is there is whole,
- * after kill -9 and power loss alike. Several processes may use one image store; writers don't
- * disturb readers.
+ * after kill -9 and power loss alike. Several processes may use one image store, each with an
+ * image_store of its own or one between its threads; writers don't disturb readers.
  *
  * A layer born here (image_layer_seal) gets the diff_id of the deterministic tar it would have, and
  * the manifest names that tar (application/vnd.oci.image.layer.v1.tar): the image is a true OCI
- * image whose layer blobs are made only when something must leave the machine (image_export). */
+ * image whose layer blobs are made only when something must leave the machine (image_export). An
+ * image that came from elsewhere keeps its configuration byte for byte and its layers' diff_ids. */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 
@@ -67,16 +71,27 @@ int image_get(struct image_store *s, const char *ref, struct image *ret, struct 
 /* A new folder below tmp/ for work that will become a layer; the caller's to free. Mode 0755, owned
  * by uid_base. */
 int image_tmp_dir(struct image_store *s, char **ret, struct err *err);
-/* Unpacks a tar (plain, gzip, zstd, xz, bzip2) read from `fd` into the folder `dir`, which no entry
- * can leave, by path, symbolic link or hard link. Device nodes and sockets are refused, owners
- * shifted, `.wh.` entries made overlayfs whiteouts when `whiteouts` is set. `like` (or NULL): a
- * folder below layers/; a regular file of the same path, mode, owner and content is hard-linked
- * from there instead of written. ERR_INVALID for what is hostile or broken, naming the entry;
- * ERR_TOO_LARGE past the limits; ERR_NO_SPACE. */
+/* Unpacks a tar (plain, gzip, zstd, xz, bzip2) read from `fd` to its end into the folder `dir`,
+ * which no entry can leave, by path, symbolic link or hard link. Owners are shifted, those beyond
+ * 65535 become nobody; of extended attributes user.* are kept; folders that are missing on the way
+ * are made. Device nodes are refused, and ".." in a name; a leading "/" is dropped. With
+ * `whiteouts`, `.wh.` entries become overlayfs whiteouts; without, they are files like others.
+ *
+ * `like` (or NULL): a folder below layers/. A regular file of the same path, mode, owner and
+ * content is hard-linked from there instead of written, and keeps its time. So what is unpacked
+ * with `like` must only be sealed, or be seen through an overlay: whoever writes into one of its
+ * files writes into that layer.
+ *
+ * ERR_INVALID for what is hostile, broken or cut off, naming the entry; ERR_TOO_LARGE past the
+ * limits; ERR_NO_SPACE. What was unpacked until then is left in `dir`, for the caller to remove.
+ * Blocks while `fd` gives nothing. */
 int image_unpack(struct image_store *s, int fd, const char *dir, bool whiteouts, const char *like,
                  const struct unpack_limits *limits, struct err *err);
 /* Makes the folder `dir` (below tmp/) the layer of what is in it: computes its diff_id, syncs and
- * renames it. If that layer is there already, `dir` is removed. `ret_diff_id` is the caller's. */
+ * renames it. If that layer is there already, `dir` is removed. Nobody may write into `dir` any
+ * more. Every owner in it must be within uid_base … uid_base + 65535, so chown what you put there
+ * as root. ERR_INVALID, naming the file, for that and for device nodes and names starting with
+ * ".wh."; sockets are left out. On failure `dir` stays. `ret_diff_id` is the caller's. */
 int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err);
 /* Writes config and manifest of an image on sealed layers; i->digest is ignored. `ret_digest` is
  * the caller's. */

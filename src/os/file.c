@@ -157,6 +157,26 @@ int dir_remove(const char *path, struct err *err)
     return remove_at(AT_FDCWD, path, st.st_dev, err);
 }
 
+int dir_remove_at(int parent, const char *name, struct err *err)
+{
+    struct stat st;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : err_errno(err, "removing %s", name);
+    return remove_at(parent, name, st.st_dev, err);
+}
+
+int dir_empty(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        closep(&fd);
+        return err_errno(err, "emptying %s", path);
+    }
+    int r = empty_dir(fd, st.st_dev, err);
+    return r < 0 ? err_wrap(err, "emptying %s", path) : 0;
+}
+
 bool path_exists(const char *path)
 {
     return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

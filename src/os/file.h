@@ -22,6 +22,10 @@ int dir_make(const char *path, mode_t mode, struct err *err);
 /* Removes a tree without following symbolic links or crossing into other file systems. A missing
  * one is fine. */
 int dir_remove(const char *path, struct err *err);
+/* The same for `name`, one component, in the folder `parent`. */
+int dir_remove_at(int parent, const char *name, struct err *err);
+/* Removes what is in the folder but keeps it. */
+int dir_empty(const char *path, struct err *err);
 bool path_exists(const char *path);
 /* Whether `name` is one plain path component: not empty, no '/', not "." or "..", at most 255
  * bytes. */
