@@ -1,0 +1,71 @@
+"""Measuring from outside what a user sees: when does the new version answer, and was any request lost?"""
+import http.client
+import statistics
+import subprocess
+import threading
+import time
+
+
+class Watcher(threading.Thread):
+    """Asks one address over and over on one keep-alive connection and notes when each new body was first seen."""
+
+    def __init__(self, address, path="/"):
+        super().__init__(daemon=True)
+        (self.host, self.port, self.name_), self.path = address, path
+        self.seen, self.stopping = {}, False
+        self.news = threading.Condition()
+
+    def run(self):
+        connection = None
+        while not self.stopping:
+            try:
+                connection = connection or http.client.HTTPConnection(self.host, self.port, timeout=5)
+                connection.request("GET", self.path, headers={"Host": self.name_})
+                answer = connection.getresponse()
+                body = answer.read().decode(errors="replace").strip()
+                now = time.perf_counter()
+                if answer.status == 200 and body not in self.seen:
+                    with self.news:
+                        self.seen[body] = now
+                        self.news.notify_all()
+            except (OSError, http.client.HTTPException):
+                connection = None
+            time.sleep(0.001)
+
+    def wait(self, body, seconds=60):
+        with self.news:
+            if not self.news.wait_for(lambda: body in self.seen, seconds):
+                raise TimeoutError(f"'{body}' was not served within {seconds} s")
+        return self.seen[body]
+
+    def close(self):
+        self.stopping = True
+        self.join()
+
+
+def git(folder, *args, env=None):
+    return subprocess.run(["git", "-C", str(folder), "-c", "user.name=bench", "-c", "user.email=bench@localhost", *args],
+                          check=True, capture_output=True, text=True, env=env)
+
+
+def push_until_live(folder, remote, watcher, body, env=None):
+    """Seconds from the start of `git push` until the body is served, and until the push has ended."""
+    begin = time.perf_counter()
+    push = subprocess.Popen(["git", "-C", str(folder), "push", "-q", remote, "HEAD:main"], env=env,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    out, _ = push.communicate(timeout=120)
+    end = time.perf_counter()
+    if push.returncode:
+        raise RuntimeError(f"git push to {remote} failed:\n{out}")
+    return watcher.wait(body) - begin, end - begin
+
+
+def summary(seconds):
+    """p50 and the largest, in milliseconds."""
+    return statistics.median(seconds) * 1000, max(seconds) * 1000
+
+
+def row(what, davit, peer, goal, unit="ms", peer_name="peer"):
+    ratio = davit / peer if peer else float("nan")
+    print(f"{what:<52} davit {davit:9.2f} {unit:<5} {peer_name} {peer:9.2f} {unit:<5} ratio {ratio:6.3f}  goal {goal}",
+          flush=True)

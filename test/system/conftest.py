@@ -1,0 +1,30 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from davit import Davit  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def davit():
+    """One Davit for the tests of a file, each with apps of its own; torn down and checked for leftovers."""
+    assert os.getuid() == 0, "the system tests need root"
+    with Davit() as d:
+        yield d
+
+
+@pytest.fixture
+def new_davit():
+    """Makes further Davits, with settings of their own: new_davit(http_port=…)."""
+    made = []
+
+    def make(**settings):
+        made.append(Davit(**settings))
+        return made[-1]
+
+    yield make
+    for d in made:
+        d.close()
