@@ -10,9 +10,11 @@ close() ends everything and raises AssertionError if processes, mounts, interfac
 import contextlib
 import fcntl
 import http.client
+import ipaddress
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -38,9 +40,28 @@ def wait_for(condition, what, seconds=30.0):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port nobody listens on, outside the range that outgoing connections get theirs from."""
+    while True:
+        port = random.randrange(18000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+
+
+def free_network():
+    """A /16 no interface of this machine is in, and the file whose lock claims it while it is open."""
+    addresses = json.loads(subprocess.run(["ip", "-4", "-j", "addr"], check=True, capture_output=True).stdout or "[]")
+    taken = [ipaddress.ip_network(f"{a['local']}/{a['prefixlen']}", strict=False)
+             for i in addresses for a in i.get("addr_info", []) if "local" in a]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for n in random.sample(range(11, 210), 199):
+        network, claim = ipaddress.ip_network(f"10.{n}.0.0/16"), open(CACHE / f"network.{n}", "w")
+        with contextlib.suppress(OSError):
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not any(network.overlaps(t) for t in taken):
+                return network, claim
+        claim.close()
+    raise AssertionError("no free network")
 
 
 _stage = None
@@ -93,8 +114,10 @@ class Davit:
         self.root = Path(tempfile.mkdtemp(prefix="dv.", dir="/tmp"))
         os.chmod(self.root, 0o755)
         share = _installed("buildpacks").parent
-        self.settings = {"http_port": free_port(), "https_port": free_port(), **settings}
-        self.env = {**os.environ, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(share),
+        self.network, self._claim = free_network()
+        self.settings = {"http_port": free_port(), "https_port": free_port(), "network": str(self.network), **settings}
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("DAVIT_", "GIT_", "XDG_"))}
+        self.env = {**ours, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(share),
                     "DAVIT_LIBEXEC": str(_installed("davit-shim").parent), "HOME": str(self.root / "home"),
                     "PATH": f"{self._bin()}:{os.environ['PATH']}",
                     "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1",
@@ -106,7 +129,7 @@ class Davit:
         self.http = ("127.0.0.1", self.settings["http_port"])
         (self.root / "etc/davit").mkdir(parents=True)
         (self.root / "home").mkdir()
-        (self.root / "etc/davit/davit.conf").write_text("".join(f"{k} = {v}\n" for k, v in self.settings.items()))
+        self.configure()
         self.process = None
         if stacks:
             self._share_images()
@@ -140,12 +163,17 @@ class Davit:
 
     # -- life -----------------------------------------------------------------------------------
 
+    def configure(self, **settings):
+        """Writes davit.conf anew; read at the next start. None takes a setting out."""
+        self.settings = {k: v for k, v in {**self.settings, **settings}.items() if v is not None}
+        (self.root / "etc/davit/davit.conf").write_text("".join(f"{k} = {v}\n" for k, v in self.settings.items()))
+
     @property
     def davitd(self):
         return next(p for p in stage().rglob("davitd") if p.is_file() and os.access(p, os.X_OK))
 
     def start(self):
-        self.process = subprocess.Popen([self.davitd, "--root", self.root], env=self.env, cwd="/",
+        self.process = subprocess.Popen([self.davitd, "--root", self.root, "--foreground"], env=self.env, cwd="/",
                                         stdin=subprocess.DEVNULL, stdout=open(self.root / "davitd.out", "a"),
                                         stderr=subprocess.STDOUT, start_new_session=True)
         wait_for(self.answers, f"davitd in {self.root}")
@@ -179,6 +207,7 @@ class Davit:
             assert not left, f"left behind: {left}"
         finally:
             subprocess.run(["rm", "-rf", "--one-file-system", self.root])
+            self._claim.close()
 
     def __enter__(self):
         return self
@@ -306,13 +335,15 @@ def leftovers(davit):
     found = [f"process {p}: {' '.join(argv)}" for p, argv in davit.processes().items() if p != os.getpid()]
     found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(davit.root) in line]
     bridge = davit.bridge_name()
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
-    found += [line.split(":")[1].strip() for line in links.splitlines() if bridge and bridge in line]
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
-    found += [line for line in tables.splitlines() if bridge and bridge.replace("-", "_") in line.replace("-", "_")]
-    for base in Path("/sys/fs/cgroup").glob("**/davit*"):
-        if name in str(base):
-            found.append(f"cgroup {base}")
+    for i in json.loads(subprocess.run(["ip", "-j", "addr"], check=True, capture_output=True).stdout or "[]"):
+        addresses = [ipaddress.ip_address(a["local"]) for a in i.get("addr_info", []) if a.get("family") == "inet"]
+        if i.get("ifname") == bridge or i.get("master") == bridge or any(a in davit.network for a in addresses):
+            found.append(f"interface {i.get('ifname')}")
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    found += [f"nft: {line.strip()}" for line in rules.splitlines()
+              if bridge.replace("-", "_") in line.replace("-", "_") or str(davit.network) in line]
+    for folder, below, _ in os.walk("/sys/fs/cgroup"):
+        found += [f"cgroup {folder}/{b}" for b in below if name in b or name[3:] in b or bridge in b]
     return found
 
 
