@@ -79,11 +79,9 @@ def stage():
     return _stage
 
 
-def _installed(name):
-    """The one installed file or folder of that name."""
-    found = sorted(stage().rglob(name), key=lambda p: len(p.parts))
-    assert found, f"meson install did not install {name}"
-    return found[0]
+def _usr():
+    """What is /usr/local on a user's machine."""
+    return stage() / "usr/local"
 
 
 def _ensure_user():
@@ -113,13 +111,12 @@ class Davit:
         _ensure_user()
         self.root = Path(tempfile.mkdtemp(prefix="dv.", dir="/tmp"))
         os.chmod(self.root, 0o755)
-        share = _installed("buildpacks").parent
         self.network, self._claim = free_network()
         self.settings = {"http_port": free_port(), "https_port": free_port(), "network": str(self.network), **settings}
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("DAVIT_", "GIT_", "XDG_"))}
-        self.env = {**ours, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(share),
-                    "DAVIT_LIBEXEC": str(_installed("davit-shim").parent), "HOME": str(self.root / "home"),
-                    "PATH": f"{self._bin()}:{os.environ['PATH']}",
+        self.env = {**ours, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(_usr() / "share/davit"),
+                    "DAVIT_LIBEXEC": str(_usr() / "libexec/davit"), "HOME": str(self.root / "home"),
+                    "PATH": f"{_usr()}/bin:{_usr()}/sbin:{os.environ['PATH']}",
                     "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1",
                     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@localhost",
                     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@localhost"}
@@ -135,10 +132,6 @@ class Davit:
             self._share_images()
         if start:
             self.start()
-
-    @staticmethod
-    def _bin():
-        return next(p for p in stage().rglob("bin/davit") if p.is_file()).parent
 
     # -- stacks ---------------------------------------------------------------------------------
 
@@ -170,7 +163,7 @@ class Davit:
 
     @property
     def davitd(self):
-        return next(p for p in stage().rglob("davitd") if p.is_file() and os.access(p, os.X_OK))
+        return _usr() / "sbin/davitd"
 
     def start(self):
         self.process = subprocess.Popen([self.davitd, "--root", self.root, "--foreground"], env=self.env, cwd="/",
