@@ -1,0 +1,191 @@
+"""The newcomer's path: create, push, see it live, look, scale, change, go back, destroy."""
+import json
+import threading
+
+import apps
+from davit import wait_for
+
+
+def create(davit, name, files):
+    folder = davit.checkout(files, name)
+    davit.create_app(name, folder)
+    return folder
+
+
+def states(davit, app):
+    return [(f"{i['type']}.{i['index']}", i["state"]) for i in davit.instances(app)]
+
+
+def test_a_push_goes_live_and_says_so(davit):
+    folder = create(davit, "hello", apps.static("hello one"))
+    out = davit.push(folder)
+    assert "remote: -----> " in out
+    assert "remote:        Released v1" in out
+    assert f"http://hello.localhost:{davit.http[1]}" in out and "deployed to Davit" in out
+    assert "remote: Verifying deploy... done." in out
+    assert davit.get("hello")[:2] == (200, "hello one")
+    davit.commit(folder, apps.static("hello two"))
+    assert "Released v2" in davit.push(folder)
+    assert davit.get("hello")[:2] == (200, "hello two")
+
+
+def test_the_app_is_created_by_its_first_push(davit):
+    folder = davit.checkout(apps.static("born"))
+    url = json.loads(davit.cli("apps", "show", "hello", "--json"))["git_url"].replace("/hello.git", "/born.git")
+    first = create(davit, "helper-app", apps.INDEX)  # sets the credential helper up in one checkout
+    helper = davit.git(first, "config", "--get-regexp", "credential").stdout.splitlines()
+    for line in helper:
+        key, _, value = line.partition(" ")
+        davit.git(folder, "config", "--add", key, value)
+    davit.git(folder, "remote", "add", "davit", url)
+    davit.push(folder)
+    assert davit.get("born")[:2] == (200, "born")
+
+
+def test_ps_logs_releases(davit):
+    folder = create(davit, "shop", apps.web("v1"))
+    davit.push(folder)
+    assert states(davit, "shop") == [("web.1", "ready")]
+    assert "web.1" in davit.cli("ps", "-a", "shop")
+    wait_for(lambda: "app[web.1]: listening, version v1" in davit.cli("logs", "-a", "shop"), "the log line")
+    releases = json.loads(davit.cli("releases", "-a", "shop", "--json"))["items"]
+    assert [r["number"] for r in releases] == [1]
+    assert releases[0]["by"] == "root" and releases[0]["status"]["state"] == "live"
+    commit = davit.git(folder, "rev-parse", "HEAD").stdout.strip()
+    assert releases[0]["commit"] == commit and commit[:7] in releases[0]["description"]
+
+
+def test_scale_up_and_down(davit):
+    before = davit.instance_pids("shop")
+    davit.cli("scale", "-a", "shop", "web=3")
+    wait_for(lambda: states(davit, "shop") == [("web.1", "ready"), ("web.2", "ready"), ("web.3", "ready")], "three")
+    assert set(before) <= set(davit.instance_pids("shop")), "scaling up left the running one alone"
+    davit.cli("scale", "-a", "shop", "web=1")
+    wait_for(lambda: states(davit, "shop") == [("web.1", "ready")], "one")
+    assert davit.instance_pids("shop") == before
+    davit.cli("scale", "-a", "shop", "web=0")
+    wait_for(lambda: davit.instances("shop") == [], "none")
+    status, _, headers = davit.get("shop")
+    assert status == 503 and headers.get("Davit-Error") == "H14"
+    davit.cli("scale", "-a", "shop", "web=1")
+    wait_for(lambda: davit.get("shop")[0] == 200, "one again")
+
+
+def test_rollback_is_a_new_release_of_the_old_one(davit):
+    folder = create(davit, "back", apps.static("one"))
+    davit.push(folder)
+    davit.commit(folder, apps.static("two"))
+    davit.push(folder)
+    assert davit.get("back")[1] == "two"
+    assert "v3" in davit.cli("rollback", "-a", "back")
+    wait_for(lambda: davit.get("back")[1] == "one", "the old content")
+    newest = json.loads(davit.cli("releases", "-a", "back", "--json"))["items"][0]
+    assert newest["number"] == 3 and "Rollback to v1" in newest["description"]
+    assert davit.cli("rollback", "-a", "back", "v9", ok=False).returncode == 1
+
+
+def test_config_reaches_the_process_and_makes_a_release(davit):
+    show = "web: while :; do echo \"GREETING=$GREETING\"; sleep 0.2; done\n"
+    folder = create(davit, "conf", {"Makefile": "all:\n\ttrue\n", "Procfile": show.replace("web", "worker"),
+                                    "app.json": json.dumps({"formation": {"worker": {"quantity": 1}},
+                                                            "env": {"KEY": {"generator": "secret"}}})})
+    davit.push(folder)
+    assert len(json.loads(davit.cli("config", "-a", "conf", "--json"))["KEY"]) == 64
+    out = davit.cli("config", "set", "-a", "conf", "GREETING=hi there")
+    assert "Setting GREETING and restarting conf... done, v2" in out
+    wait_for(lambda: "GREETING=hi there" in davit.cli("logs", "-a", "conf"), "the new value in use")
+    davit.cli("config", "unset", "-a", "conf", "GREETING")
+    assert "GREETING" not in davit.cli("config", "-a", "conf")
+
+
+def test_release_phase_runs_once_before_and_can_veto(davit):
+    files = apps.web("one", **{"app.json": "{}"})
+    files["Procfile"] += "release: echo migrating; test ! -e veto\n"
+    folder = create(davit, "phase", files)
+    davit.push(folder)
+    assert "migrating" in davit.cli("logs", "-a", "phase")
+    davit.commit(folder, {"veto": "", "version.txt": "two"})
+    refused = davit.push(folder, ok=False)
+    assert refused.returncode != 0
+    assert "pre-receive hook declined" in refused.stderr and "release" in refused.stderr
+    assert davit.get("phase")[:2] == (200, "one")
+
+
+def test_workers_and_restart(davit):
+    files = apps.web("one")
+    files["Procfile"] += "worker: sleep 1000\n"
+    folder = create(davit, "work", files)
+    davit.push(folder)
+    davit.cli("scale", "-a", "work", "worker=2")
+    wait_for(lambda: [s for _, s in states(davit, "work")] == ["ready"] * 3, "web and two workers")
+    before = set(davit.instance_pids("work"))
+    davit.cli("restart", "-a", "work")
+    wait_for(lambda: len(davit.instances("work")) == 3 and not before & set(davit.instance_pids("work")), "all new")
+    assert davit.get("work")[:2] == (200, "one")
+
+
+def test_a_crashed_process_is_restarted(davit):
+    folder = create(davit, "crash", apps.web("one"))
+    davit.push(folder)
+    (pid,) = davit.instance_pids("crash")
+    import os
+    os.kill(pid, 9)
+    wait_for(lambda: davit.instance_pids("crash") not in ([], [pid]) and davit.get("crash")[0] == 200, "the restart")
+    assert davit.instances("crash")[0]["restarts"] == 1
+    assert "Process exited with status 137" in davit.cli("logs", "-a", "crash")
+
+
+def test_deploy_a_folder_and_an_archive(davit, tmp_path):
+    davit.cli("apps", "create", "folder", cwd=tmp_path)
+    davit.write(tmp_path, apps.static("from a folder"))
+    out = davit.cli("deploy", "-a", "folder", tmp_path)
+    assert "Released v1" in out and davit.get("folder")[1] == "from a folder"
+    (tmp_path / "index.html").write_text("from an archive")
+    import subprocess
+    subprocess.run(["tar", "-C", tmp_path, "-czf", tmp_path.parent / "a.tgz", "index.html"], check=True)
+    davit.cli("deploy", "-a", "folder", "--archive", tmp_path.parent / "a.tgz")
+    assert davit.get("folder")[1] == "from an archive"
+
+
+def test_davitd_killed_and_restarted_touches_nothing(davit):
+    import os
+    import signal
+    davit.cli("scale", "-a", "shop", "web=2")
+    wait_for(lambda: [s for _, s in states(davit, "shop")] == ["ready"] * 2, "two")
+    before, shims = davit.instance_pids("shop"), sorted(davit.shim_pids())
+    lost, stopping = [], threading.Event()
+
+    def ask():
+        while not stopping.is_set():
+            try:
+                if davit.get("shop")[0] != 200:
+                    lost.append("not 200")
+            except OSError as e:
+                lost.append(repr(e))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    for _ in range(3):
+        for pid in davit.pids():
+            os.kill(pid, signal.SIGKILL)
+        davit.process.wait()
+        davit.start()
+    davit.stop()
+    davit.start()
+    stopping.set()
+    asker.join()
+    assert lost == []
+    assert davit.instance_pids("shop") == before
+    assert sorted(davit.shim_pids()) == shims
+
+
+def test_destroy_leaves_nothing_of_the_app(davit):
+    folder = create(davit, "gone", apps.static("here"))
+    davit.push(folder)
+    refused = davit.cli("apps", "destroy", "gone", ok=False, stdin=-3)
+    assert refused.returncode != 0, "asks before it destroys"
+    davit.cli("apps", "destroy", "gone", "--confirm", "gone")
+    wait_for(lambda: davit.get("gone")[0] == 404, "no route")
+    wait_for(lambda: not any("gone.web" in " ".join(a) for a in davit.processes().values()), "no shim")
+    assert not (davit.state / "git/gone.git").exists()
+    assert davit.cli("apps", "show", "gone", ok=False).returncode == 1
