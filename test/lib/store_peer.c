@@ -4,6 +4,8 @@
  *
  *     store_peer append URL KEY COUNT SIZE      key = 1, 2, 3 … each expecting the one before;
  *                                               goes on from what is there; COUNT 0: for ever
+ *     store_peer insist URL KEY COUNT SIZE      the same; when there is no space it says so and
+ *                                               tries again after a line on its stdin
  *     store_peer increment URL KEY COUNT        adds 1, again after a conflict; silent
  *     store_peer watch URL PREFIX FROM COUNT US prints "rev key value-up-to-a-blank"; waits US
  *                                               microseconds after each; COUNT 0: for ever
@@ -54,11 +56,19 @@ static int put_number(struct store *s, const char *key, int64_t n, size_t size, 
     return store_txn(s, &t, rev, &err);
 }
 
-static void append(struct store *s, const char *key, long count, size_t size)
+static void append(struct store *s, const char *key, long count, size_t size, bool insist)
 {
     int64_t rev, n = number_at(s, key, &rev);
+    char line[16];
     for (long i = 0; !count || i < count; i++) {
-        must(put_number(s, key, ++n, size, &rev), "append");
+        int r;
+        n++;
+        while ((r = put_number(s, key, n, size, &rev)) == -ERR_NO_SPACE && insist) {
+            printf("no_space %s\n", err.msg);
+            if (!fgets(line, sizeof(line), stdin))
+                return;
+        }
+        must(r, "append");
         printf("%" PRId64 " %" PRId64 "\n", n, rev);
     }
 }
@@ -134,8 +144,8 @@ int main(int argc, char **argv)
     _cleanup_(store_closep) struct store *s = NULL;
     must(store_open(argv[2], &s, &err), "open");
     const char *verb = argv[1], *key = argv[3];
-    if (streq(verb, "append"))
-        append(s, key, number(argc, argv, 4), (size_t)number(argc, argv, 5));
+    if (streq(verb, "append") || streq(verb, "insist"))
+        append(s, key, number(argc, argv, 4), (size_t)number(argc, argv, 5), streq(verb, "insist"));
     else if (streq(verb, "increment"))
         increment(s, key, number(argc, argv, 4));
     else if (streq(verb, "watch"))

@@ -1,0 +1,60 @@
+"""A full disk: a clear error, nothing half done, and the same handle goes on once there is room."""
+import pytest
+
+from store_peers import Peer, disk, listing, needs_root  # noqa: F401
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as f:
+        try:
+            while f.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+@pytest.mark.parametrize("size", [100, 9000, 200000])
+def test_full_and_free_again(disk, kind, size):  # noqa: F811
+    drive = disk(kind, 24)
+    db, filler = drive.path / "state.db", drive.path / "filler"
+    watcher = Peer(db, "watch", "/", 1, 0, 0)
+    assert watcher.line() == "watching"
+    writer = Peer(db, "insist", "/chain/0", 0, size)
+    last = 0
+    for _ in range(3):
+        fill(filler)
+        for text in writer.lines():
+            if text.startswith("no_space"):
+                break
+            last = int(text.split()[0])
+        assert "no space left for" in text and str(db) in text
+        # Reading goes on, and shows what was acknowledged, not what failed.
+        assert listing(db) == {"/chain/0": last}
+        filler.unlink()
+        writer.process.stdin.write(b"go on\n")
+        writer.process.stdin.flush()
+        for _ in range(5):
+            last += 1
+            assert writer.number() == last
+    writer.kill()
+    seen = 0
+    while seen < last:
+        text = watcher.line()
+        seen += 1
+        assert text.split()[2] == str(seen)
+    watcher.kill()
+
+
+@needs_root
+def test_a_new_store_on_a_full_disk(disk):  # noqa: F811
+    drive = disk("ext4", 16)
+    fill(drive.path / "filler")
+    db = drive.path / "state.db"
+    status, complaint = Peer(db, "append", "/a", 1, 20).end()
+    assert status != 0 and "no_space" in complaint
+    (drive.path / "filler").unlink()
+    status, complaint = Peer(db, "append", "/a", 1, 20).end()
+    assert status == 0, complaint
+    assert listing(db) == {"/a": 1}
