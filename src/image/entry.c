@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "image/recipe.h"
 #include "os/file.h"
 
-enum { COMPARE_BLOCK = 128 << 10 };
+/* Smaller content costs less in a recipe than a reference to it. */
+enum { COMPARE_BLOCK = 128 << 10, RECIPE_FILE_MIN = 256 };
 
 /* What stands under the name already gives way, but a folder to a folder. `ret_hides`: it was a
  * whiteout, so a folder made here must hide what is below it. */
@@ -22,6 +24,7 @@ static int make_way(struct unpack *u, const struct place *at, bool folder, bool 
     if (folder && S_ISDIR(st.st_mode))
         return 0;
     *ret_hides = folder && whiteout_at(at->parent, at->name);
+    u->replaced = true;
     if (!S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
         if (unlinkat(at->parent, at->name, 0) < 0)
             return err_errno(err, "replacing what was there");
@@ -239,12 +242,22 @@ static int copy_prefix(struct unpack *u, int from, int to, int64_t len, struct e
     return 0;
 }
 
-static int create(struct unpack *u, int *ret, struct err *err)
+/* The content of this file need not stand in the recipe. */
+static void expect_content(struct unpack *u, struct archive_entry *e, const struct place *at)
+{
+    int64_t size = archive_entry_size(e);
+    if (u->recipe && size >= RECIPE_FILE_MIN && !at->followed && !archive_entry_sparse_count(e))
+        recipe_expect(u->recipe, (uint64_t)archive_filter_bytes(u->archive, 0), (uint64_t)size,
+                      u->path.ptr);
+}
+
+static int create(struct unpack *u, struct archive_entry *e, int *ret, struct err *err)
 {
     struct place at;
     int r = beneath_find(&u->at, u->path.ptr, true, &at, err);
     if (r < 0)
         return r;
+    expect_content(u, e, &at);
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     *ret = openat(at.parent, at.name, flags, 0600);
     if (*ret < 0 && errno == EEXIST) {
@@ -277,7 +290,7 @@ static int make_file(struct unpack *u, struct archive_entry *e, struct err *err)
     /* Where it can't be linked (too many links, another file system) it is copied. */
     if (like >= 0 && !first.data && same == size && link_like(u, &at_like))
         return 0;
-    if ((r = create(u, &fd, err)) < 0 || (r = copy_prefix(u, like, fd, same, err)) < 0 ||
+    if ((r = create(u, e, &fd, err)) < 0 || (r = copy_prefix(u, like, fd, same, err)) < 0 ||
         (r = write_blocks(u, fd, size, same, &first, err)) < 0)
         return r;
     return set_meta(u, fd, e, err);

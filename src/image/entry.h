@@ -30,8 +30,12 @@ struct unpack {
     struct buf path, target; /* of the entry, clean */
     struct folder_time *folders;
     size_t folders_n, folders_size;
-    bool last_block_zero; /* the stream so far ends in 512 zeros */
-    uint8_t *block;       /* for comparing */
+    const void *current; /* the stream's block that libarchive has, and its length */
+    size_t current_len;
+    bool last_block_zero;  /* the stream before it ends in 512 zeros */
+    struct recipe *recipe; /* or NULL */
+    bool replaced;         /* something of this archive gave way to a later entry */
+    uint8_t *block;        /* for comparing */
 };
 
 /* What libarchive says of its last failure, or what the stream said. */

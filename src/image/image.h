@@ -52,7 +52,8 @@ char *image_layer_path(const struct image_store *s, const char *diff_id);
 /* What a process of the image runs with by default, and its layers. Strings owned by the struct. */
 struct image {
     char *digest;         /* of the manifest, "sha256:…" */
-    struct strv diff_ids; /* bottom layer first, "sha256:…" */
+    struct strv diff_ids; /* bottom layer first, "sha256:…"; one may occur twice, and overlayfs
+                             takes each folder once: mount the uppermost */
     struct strv env;      /* "NAME=value" */
     struct strv entrypoint, cmd;
     char *user;         /* "", "uid", "name", "uid:gid", "name:group" */
@@ -100,13 +101,19 @@ int image_write(struct image_store *s, const struct image *i, char **ret_digest,
  * it. */
 int image_ref_set(struct image_store *s, const char *name, const char *digest, struct err *err);
 
-/* Brings an image in. `source` in skopeo's words: "oci:DIR[:TAG]", "oci-archive:FILE",
- * "docker-archive:FILE", "docker://REGISTRY/NAME:TAG". Layouts and archives on this machine are
- * read directly, registries through skopeo. Every digest is checked. `ret_digest` is the caller's.
- */
+/* Brings an image in. `source` in skopeo's words: "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]",
+ * "docker-archive:FILE[:NAME]", "docker://REGISTRY/NAME:TAG". Layouts and archives on this machine
+ * are read directly, registries through skopeo (its authfile holds passwords; those on loopback
+ * speak plain HTTP). Of an image for several kinds of machines this machine's is taken:
+ * ERR_UNPROCESSABLE if there is none. Every digest is checked; layers that are there already are
+ * not read. `limits` bound each layer. ERR_INVALID for what is hostile, broken or has a wrong
+ * digest; ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_UNAVAILABLE also from registries. Nothing is left of an
+ * import that failed but layers that are whole. `ret_digest` is the caller's. */
 int image_import(struct image_store *s, const char *source, const struct unpack_limits *limits,
                  char **ret_digest, struct err *err);
-/* Writes the image as an OCI layout into the folder `dir` (made if missing) under `tag`. */
+/* Writes the image as an OCI layout into the folder `dir` (made if missing) under `tag`, beside
+ * what the layout there holds already. Layers leave as plain tars; what copies them on (skopeo)
+ * compresses. ERR_IO when a layer's folder is no longer what its digest says. */
 int image_export(struct image_store *s, const char *ref, const char *dir, const char *tag,
                  struct err *err);
 
@@ -115,8 +122,9 @@ struct image_gc_stats {
 };
 
 /* Removes images and layers that neither a ref nor a digest of `keep` reaches and that are older
- * than `grace_s` seconds (so that one being born is not taken). Touches nothing that this store did
- * not make. */
+ * than `grace_s` seconds (so that one being born is not taken). `keep` (or NULL) must name the
+ * images of everything that runs: a layer goes even while it is mounted. Touches nothing that this
+ * store did not make. ERR_INVALID, and nothing removed, when a root can't be read. */
 int image_gc(struct image_store *s, const struct strv *keep, int64_t grace_s,
              struct image_gc_stats *ret, struct err *err);
 

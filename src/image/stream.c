@@ -125,6 +125,13 @@ static int filter_for(const uint8_t *magic, size_t len)
     return ARCHIVE_FILTER_NONE;
 }
 
+bool stream_compressed(int fd, off_t offset)
+{
+    uint8_t magic[MAGIC_LEN];
+    ssize_t n = TEMP_FAILURE_RETRY(pread(fd, magic, sizeof(magic), offset));
+    return n > 0 && filter_for(magic, (size_t)n) != ARCHIVE_FILTER_NONE;
+}
+
 /* Exactly one filter: an archive in an archive in an archive is not a layer. */
 static int open_filter(struct stream *s, int filter, struct err *err)
 {

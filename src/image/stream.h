@@ -4,6 +4,7 @@
 #ifndef IMAGE_STREAM_H
 #define IMAGE_STREAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,9 @@ struct stream_spec {
 };
 
 struct stream;
+
+/* Whether what stands in the file at `offset` is compressed in a way stream_open undoes. */
+bool stream_compressed(int fd, off_t offset);
 
 int stream_open(const struct stream_spec *spec, struct stream **ret, struct err *err);
 /* The next bytes, valid until the next call; their number, 0 at the end, or -code. */

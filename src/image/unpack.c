@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "image/entry.h"
+#include "image/recipe.h"
 #include "image/unpack.h"
 
 /* Decompressed bytes that an entry may take besides its content: headers and padding. */
@@ -29,25 +30,45 @@ static bool all_zero(const uint8_t *p, size_t n)
     return true;
 }
 
-static void note_end(struct unpack *u, const uint8_t *block, size_t n)
+/* The block that libarchive had is done with. */
+static int pass_on(struct unpack *u, struct err *err)
 {
+    const uint8_t *block = u->current;
+    size_t n = u->current_len;
+    u->current_len = 0;
     if (n >= END_BLOCK)
         u->last_block_zero = all_zero(block + n - END_BLOCK, END_BLOCK);
     else
         u->last_block_zero = u->last_block_zero && all_zero(block, n);
+    return u->recipe ? recipe_add(u->recipe, block, n, err) : 0;
 }
 
 static ssize_t feed(struct archive *a, void *ctx, const void **ret)
 {
     struct unpack *u = ctx;
-    ssize_t n = stream_next(u->stream, ret, &u->read_error);
+    ssize_t n = pass_on(u, &u->read_error);
+    if (!n)
+        n = stream_next(u->stream, &u->current, &u->read_error);
     if (n < 0) {
         archive_set_error(a, EIO, "%s", u->read_error.msg);
         return ARCHIVE_FATAL;
     }
-    if (n > 0)
-        note_end(u, *ret, (size_t)n);
+    u->current_len = (size_t)n;
+    *ret = u->current;
     return n;
+}
+
+/* What stands behind the archive's end. */
+static int drain(struct unpack *u, struct err *err)
+{
+    int r;
+    while (!(r = pass_on(u, err))) {
+        ssize_t n = stream_next(u->stream, &u->current, err);
+        if (n <= 0)
+            return (int)n;
+        u->current_len = (size_t)n;
+    }
+    return r;
 }
 
 static int open_archive(struct unpack *u, struct err *err)
@@ -170,15 +191,8 @@ static int run(struct unpack *u, const struct unpack_job *job, struct err *err)
         r = open_archive(u, err);
     if (!r)
         r = read_entries(u, err);
-    while (!r) {
-        const void *rest;
-        ssize_t n = stream_next(u->stream, &rest, err);
-        if (n <= 0) {
-            r = (int)n;
-            break;
-        }
-        note_end(u, rest, (size_t)n);
-    }
+    if (!r)
+        r = drain(u, err);
     if (!r)
         r = stream_finish(u->stream, err);
     /* Where a digest vouches for the whole, the marker may be missing: some tools forget it. */
@@ -187,12 +201,13 @@ static int run(struct unpack *u, const struct unpack_job *job, struct err *err)
     return r < 0 ? r : set_folder_times(u, err);
 }
 
-int unpack_run(struct image_store *s, const struct unpack_job *job, uint64_t *ret_tar_size,
+int unpack_run(struct image_store *s, const struct unpack_job *job, struct unpack_result *ret,
                struct err *err)
 {
     struct unpack u = {.store = s,
                        .whiteouts = job->whiteouts,
                        .limits = default_limits,
+                       .recipe = job->recipe,
                        .at = BENEATH_INIT(-1, s->uid_base),
                        .like = BENEATH_INIT(-1, 0),
                        .path = BUF_CAP(2 * PATH_MAX),
@@ -209,8 +224,8 @@ int unpack_run(struct image_store *s, const struct unpack_job *job, uint64_t *re
         return err_errno(err, "there is no locale C.UTF-8");
     locale_t before = uselocale(utf8);
     int r = run(&u, job, err);
-    if (!r && ret_tar_size)
-        *ret_tar_size = stream_bytes(u.stream);
+    if (!r)
+        *ret = (struct unpack_result){stream_bytes(u.stream), u.entries, !u.replaced};
     release(&u);
     uselocale(before);
     freelocale(utf8);
@@ -222,6 +237,7 @@ int image_unpack(struct image_store *s, int fd, const char *dir, bool whiteouts,
 {
     struct unpack_job job = {
         .source = {.fd = fd}, .dir = dir, .like = like, .whiteouts = whiteouts, .limits = limits};
-    int r = unpack_run(s, &job, NULL, err);
+    struct unpack_result unused;
+    int r = unpack_run(s, &job, &unused, err);
     return r < 0 ? err_wrap(err, "unpacking") : 0;
 }

@@ -10,10 +10,15 @@ struct unpack_job {
     const char *dir, *like;
     bool whiteouts;
     const struct unpack_limits *limits;
+    struct recipe *recipe; /* gets all of the tar; or NULL */
 };
 
-/* `ret_tar_size`: decompressed bytes, or NULL. */
-int unpack_run(struct image_store *s, const struct unpack_job *job, uint64_t *ret_tar_size,
+struct unpack_result {
+    uint64_t tar_size, entries;
+    bool recipe_holds; /* false: the archive replaced a file of its own, whose content is lost */
+};
+
+int unpack_run(struct image_store *s, const struct unpack_job *job, struct unpack_result *ret,
                struct err *err);
 
 #endif
