@@ -18,11 +18,11 @@ int verb_apps_list(struct cli *cli, struct err *err)
         {"URL", "url", COLUMN_TEXT},
         {0},
     };
-    json_auto_t *items = NULL;
-    int r = api_items(cli, "/v1/apps", &items, err);
-    return r < 0 ? r
-                 : table_print(cli, items, columns, "No apps yet. Create one: davit apps create",
-                               err);
+    json_auto_t *doc = NULL;
+    int r = api_call(cli, "GET", "/v1/apps", NULL, &doc, err);
+    return r < 0
+               ? r
+               : table_print(cli, doc, columns, "No apps yet. Create one: davit apps create", err);
 }
 
 /* The program git asks for a password, with what it needs to find us and the same Davit again. */
@@ -128,31 +128,4 @@ int verb_apps_destroy(struct cli *cli, struct err *err)
     if ((r = api_call(cli, "DELETE", path, NULL, NULL, err)) == 0 && !given(cli, OPT_JSON))
         printf("Destroyed %s\n", app);
     return r;
-}
-
-int verb_ps(struct cli *cli, struct err *err)
-{
-    static const struct column columns[] = {
-        {"PROCESS", "process", COLUMN_TEXT}, {"STATE", "state", COLUMN_STATE},
-        {"SINCE", "since", COLUMN_WHEN},     {"RELEASE", "release", COLUMN_RELEASE},
-        {"ADDRESS", "ip", COLUMN_TEXT},      {"RESTARTS", "restarts", COLUMN_NUMBER},
-        {"REASON", "reason", COLUMN_TEXT},   {0},
-    };
-    const char *app;
-    json_auto_t *items = NULL;
-    int r = cli_app(cli, NULL, &app, err);
-    if (r < 0)
-        return r;
-    _cleanup_free_ char *path = api_path("/v1/apps/%/ps", app);
-    if ((r = api_items(cli, path, &items, err)) < 0)
-        return r;
-    size_t i;
-    json_t *item;
-    json_array_foreach(items, i, item)
-    {
-        _cleanup_free_ char *type = field_text(item, "type"), *index = field_text(item, "index");
-        _cleanup_free_ char *process = xasprintf("%s.%s", type, index);
-        json_object_set_new(item, "process", json_string(process));
-    }
-    return table_print(cli, items, columns, "Nothing runs. Deploy: git push davit main", err);
 }

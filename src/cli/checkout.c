@@ -39,6 +39,15 @@ bool checkout_is_one(const char *dir)
     return top;
 }
 
+char *checkout_clean_commit(const char *dir)
+{
+    _cleanup_(buf_release) struct buf changes = BUF_CAP(GIT_OUTPUT_MAX);
+    const char *const status[] = {"git", "-C", dir, "status", "--porcelain", NULL};
+    if (spawn_run(status, (struct str){0}, &changes, NULL) < 0 || changes.len)
+        return NULL;
+    return git_line((const char *const[]){"git", "-C", dir, "rev-parse", "HEAD", NULL});
+}
+
 int checkout_set_remote(const char *url, const char *helper, struct err *err)
 {
     struct url u;

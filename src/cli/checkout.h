@@ -9,6 +9,8 @@ char *checkout_remote(void);
 /* The app a remote's URL names: the last component of its path without ".git". NULL: none. */
 char *checkout_app(const char *remote);
 bool checkout_is_one(const char *dir); /* "." for here */
+/* HEAD of the checkout, the caller's; NULL if something differs from it, or there is none. */
+char *checkout_clean_commit(const char *dir);
 /* Adds or changes the remote `davit`, and has git ask `helper` for the credentials of its host. */
 int checkout_set_remote(const char *url, const char *helper, struct err *err);
 

@@ -55,6 +55,14 @@ static inline bool given(const struct cli *cli, enum option o) { return cli->val
 /* The app this is about: operand `arg` if it was given, --app, or the checkout's remote. */
 int cli_app(struct cli *cli, const char *arg, const char **ret, struct err *err);
 
+/* Adds to a "not found" the app that was probably meant. */
+void cli_suggest_app(struct cli *cli, struct err *err);
+
+/* The verb that the words begin with and how many of them name it; NULL: none. */
+const struct verb *verb_find(const char **words, size_t n, size_t *ret_words);
+/* ERR_USAGE for words that name no verb, with the nearest one in the hint. */
+int verb_unknown(const char **words, size_t n, struct err *err);
+
 void help_print(const struct verb *v); /* NULL: all verbs */
 
 /* The nearest of n words to `word`, NULL if none is near. */

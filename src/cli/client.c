@@ -172,17 +172,15 @@ int api_call(struct cli *cli, const char *method, const char *path, json_t *body
     return 0;
 }
 
-int api_items(struct cli *cli, const char *path, json_t **ret, struct err *err)
+int app_call(struct cli *cli, const char *method, const char *pattern, json_t *body, json_t **ret,
+             struct err *err)
 {
-    json_auto_t *doc = NULL;
-    int r = api_call(cli, "GET", path, NULL, &doc, err);
+    const char *app;
+    int r = cli_app(cli, NULL, &app, err);
     if (r < 0)
         return r;
-    json_t *items = json_object_get(doc, "items");
-    if (!json_is_array(items))
-        return err_set(err, ERR_INVALID, "the answer holds no list");
-    *ret = json_incref(items);
-    return 0;
+    _cleanup_free_ char *path = api_path(pattern, app);
+    return api_call(cli, method, path, body, ret, err);
 }
 
 static int to_stdout(void *ctx, const char *data, size_t n)
@@ -191,21 +189,36 @@ static int to_stdout(void *ctx, const char *data, size_t n)
     return fd_write_all(STDOUT_FILENO, data, n, NULL);
 }
 
-int api_stream(struct cli *cli, const char *method, const char *path, int body_fd,
-               char **ret_result, struct err *err)
+static int stream(struct cli *cli, struct http_request *q, const char *path,
+                  struct http_response *ret, struct err *err)
 {
-    struct http_request q = {.method = method,
-                             .content_type = body_fd ? "application/x-tar" : NULL,
-                             .body_fd = body_fd,
-                             .sink = to_stdout};
-    _cleanup_(http_response_release) struct http_response a = {0};
+    q->content_type = q->body_fd ? "application/x-tar" : NULL;
+    if (!q->sink)
+        q->sink = to_stdout;
     fflush(stdout);
-    int r = send(cli, &q, path, &a, err);
+    return send(cli, q, path, ret, err);
+}
+
+int api_stream(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
+               void *ctx, struct err *err)
+{
+    struct http_request q = {.method = method, .body_fd = body_fd, .sink = sink, .ctx = ctx};
+    _cleanup_(http_response_release) struct http_response a = {0};
+    return stream(cli, &q, path, &a, err);
+}
+
+int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, const char *what,
+               struct err *err)
+{
+    struct http_request q = {.method = method, .body_fd = body_fd};
+    _cleanup_(http_response_release) struct http_response a = {0};
+    int r = stream(cli, &q, path, &a, err);
     if (r < 0)
         return r;
-    if (ret_result) {
-        struct str result = http_header(&a, "Davit-Result");
-        *ret_result = xstrndup(result.ptr ? result.ptr : "", result.len);
-    }
-    return 0;
+    struct str result = http_header(&a, "Davit-Result");
+    if (str_eq(result, STR("succeeded")))
+        return 0;
+    if (!result.len)
+        return err_set(err, ERR_IO, "%s: davitd broke off before saying how it went", what);
+    return err_set(err, ERR_UNPROCESSABLE, "%s %.*s", what, (int)result.len, result.ptr);
 }

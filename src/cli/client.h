@@ -27,11 +27,30 @@ char *api_path(const char *pattern, ...);
  * caller's; null for an empty one. */
 int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
              struct err *err);
-/* The same for a list: *ret is its "items". */
-int api_items(struct cli *cli, const char *path, json_t **ret, struct err *err);
-/* A stream of text, copied to stdout as it comes. body_fd: what to send, 0: nothing. *ret_result
- * (may be NULL) is the trailer Davit-Result, "" if there is none; the caller's. */
-int api_stream(struct cli *cli, const char *method, const char *path, int body_fd,
-               char **ret_result, struct err *err);
+/* The same without a body or an answer that matters. */
+static inline int api_do(struct cli *cli, const char *method, const char *path, struct err *err)
+{
+    return api_call(cli, method, path, NULL, NULL, err);
+}
+
+/* api_call for the app this is about (cli_app), whose name stands for the one % of the pattern;
+ * cli->app names it then. */
+int app_call(struct cli *cli, const char *method, const char *pattern, json_t *body, json_t **ret,
+             struct err *err);
+
+/* A stream of text, given to `sink` as it comes; NULL: copied to stdout. body_fd: what to send, 0:
+ * nothing. */
+typedef int (*stream_sink)(void *ctx, const char *data, size_t n);
+int api_stream(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
+               void *ctx, struct err *err);
+/* A stream that says at its end how what it tells of went, by its trailer Davit-Result: copied to
+ * stdout; anything but success is an error "`what` failed". */
+int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, const char *what,
+               struct err *err);
+
+/* Follows a release of the app until it serves or failed. */
+int follow_release(struct cli *cli, int64_t release, struct err *err);
+/* POST /v1/tokens; ttl_s 0: until it is revoked. */
+int token_mint(struct cli *cli, const char *name, int64_t ttl_s, json_t **ret, struct err *err);
 
 #endif

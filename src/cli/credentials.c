@@ -57,9 +57,13 @@ int credentials_store(const char *server, const char *token, bool make_default, 
     }
     if (token)
         json_object_set_new(tokens, server, json_string(token));
-    else
+    else {
         json_object_del(tokens, server);
-    if (make_default)
+        const char *standard = json_string_value(json_object_get(doc, "default"));
+        if (standard && streq(standard, server))
+            json_object_del(doc, "default");
+    }
+    if (token && make_default)
         json_object_set_new(doc, "default", json_string(server));
     _cleanup_free_ char *dir = folder(), *path = xasprintf("%s/credentials.json", dir);
     _cleanup_free_ char *text = json_dumps(doc, JSON_INDENT(2));

@@ -10,7 +10,7 @@
 /* `server` is scheme://host[:port]. Strings are the caller's; NULL: there is none. */
 char *credentials_token(const char *server);
 char *credentials_default(void);
-/* token NULL: forgets it. make_default: what `davit` talks to from now on. */
+/* token NULL: forgets the server altogether. make_default: what `davit` talks to from now on. */
 int credentials_store(const char *server, const char *token, bool make_default, struct err *err);
 
 #endif

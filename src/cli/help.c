@@ -30,6 +30,8 @@ void help_print(const struct verb *only)
     }
     puts("davit: deploys code, and keeps it running\n");
     for (const struct verb *v = verbs; v->words; v++) {
+        if (!*v->what)
+            continue;
         _cleanup_free_ char *left = xasprintf("davit %s %s", v->words, v->operands);
         printf("  %-44s %s\n", left, v->what);
     }

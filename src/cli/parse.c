@@ -26,7 +26,7 @@ static size_t matches(const struct verb *v, const char **args, size_t n)
     return n > 1 && streq(args[1], second) ? 2 : 0;
 }
 
-static const struct verb *find(const char **args, size_t n, size_t *ret_words)
+const struct verb *verb_find(const char **args, size_t n, size_t *ret_words)
 {
     for (const struct verb *v = verbs; v->words; v++)
         if ((*ret_words = matches(v, args, n)))
@@ -40,7 +40,7 @@ static const struct verb *find(const char **args, size_t n, size_t *ret_words)
     return NULL;
 }
 
-static int unknown_verb(const char **args, size_t n, struct err *err)
+int verb_unknown(const char **args, size_t n, struct err *err)
 {
     _cleanup_(strv_release) struct strv words = {0};
     bool noun = is_noun(args[0]);
@@ -136,9 +136,9 @@ int cli_parse(int argc, char **argv, struct cli *ret, struct err *err)
             c.args[c.n_args++] = argv[i];
     size_t words = 0;
     if (!r && c.n_args) {
-        c.verb = find(c.args, c.n_args, &words);
+        c.verb = verb_find(c.args, c.n_args, &words);
         if (!c.verb && !(given(&c, OPT_HELP) && is_noun(c.args[0])))
-            r = unknown_verb(c.args, c.n_args, err);
+            r = verb_unknown(c.args, c.n_args, err);
     }
     c.n_args -= words;
     memmove(c.args, c.args + words, c.n_args * sizeof(char *));

@@ -80,11 +80,12 @@ static const char *state_colour(const char *state)
     static const struct {
         const char *state, *colour;
     } all[] = {
-        {"ready", "green"},     {"live", "green"},       {"succeeded", "green"},
-        {"starting", "yellow"}, {"preparing", "yellow"}, {"pending", "yellow"},
-        {"running", "yellow"},  {"draining", "cyan"},    {"drained", "cyan"},
-        {"stopping", "cyan"},   {"crashed", "red"},      {"failed", "red"},
-        {"superseded", "gray"}, {"stopped", "gray"},     {"cancelled", "gray"},
+        {"ok", "green"},        {"ready", "green"},     {"live", "green"},
+        {"succeeded", "green"}, {"starting", "yellow"}, {"preparing", "yellow"},
+        {"pending", "yellow"},  {"running", "yellow"},  {"draining", "cyan"},
+        {"drained", "cyan"},    {"stopping", "cyan"},   {"warning", "yellow"},
+        {"problem", "red"},     {"crashed", "red"},     {"failed", "red"},
+        {"superseded", "gray"}, {"stopped", "gray"},    {"cancelled", "gray"},
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (streq(all[i].state, state))
@@ -98,6 +99,10 @@ static char *cell_text(const json_t *item, const struct column *c)
     switch (c->style) {
     case COLUMN_WHEN: return when_text(text);
     case COLUMN_RELEASE: return !*text || streq(text, "0") ? xstrdup("-") : xasprintf("v%s", text);
+    case COLUMN_PROCESS: {
+        _cleanup_free_ char *index = field_text(item, "index");
+        return xasprintf("%s.%s", text, index);
+    }
     default: return xstrdup(text);
     }
 }
@@ -126,13 +131,14 @@ void fields_print(const struct cli *cli, const json_t *doc, const struct column 
     }
 }
 
-int table_print(const struct cli *cli, const json_t *items, const struct column *columns,
+int table_print(const struct cli *cli, const json_t *doc, const struct column *columns,
                 const char *nothing, struct err *err)
 {
     if (given(cli, OPT_JSON)) {
-        json_print(items);
+        json_print(doc);
         return 0;
     }
+    json_t *items = json_object_get(doc, "items");
     if (!json_array_size(items)) {
         fprintf(stderr, "%s\n", nothing);
         return 0;
@@ -144,8 +150,8 @@ int table_print(const struct cli *cli, const json_t *items, const struct column 
     for (const struct column *c = columns; c->title; c++)
         scols_table_new_column(t, c->title, 0, c->style == COLUMN_NUMBER ? SCOLS_FL_RIGHT : 0);
     size_t i;
-    const json_t *item;
-    json_array_foreach((json_t *)items, i, item) add_row(t, item, columns);
+    json_t *item;
+    json_array_foreach(items, i, item) add_row(t, item, columns);
     scols_print_table(t);
     scols_unref_table(t);
     return 0;

@@ -4,7 +4,14 @@
 
 #include "cli/cli.h"
 
-enum column_style { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_STATE, COLUMN_WHEN, COLUMN_RELEASE };
+enum column_style {
+    COLUMN_TEXT,
+    COLUMN_NUMBER,
+    COLUMN_STATE, /* coloured by what it means */
+    COLUMN_WHEN,
+    COLUMN_RELEASE, /* v3 */
+    COLUMN_PROCESS, /* web.1, from the fields `type` and `index` */
+};
 
 struct column {
     const char *title;
@@ -12,9 +19,9 @@ struct column {
     enum column_style style;
 };
 
-/* Prints the items of a JSON array: as they are with --json, else as a table, or `nothing` on
- * stderr if there are none. Columns are ended by one without a title. */
-int table_print(const struct cli *cli, const json_t *items, const struct column *columns,
+/* Prints a document {"items": […]}: as it is with --json, else as a table, or `nothing` on stderr
+ * if there are none. Columns are ended by one without a title. */
+int table_print(const struct cli *cli, const json_t *doc, const struct column *columns,
                 const char *nothing, struct err *err);
 /* The same columns as lines of one document: "Name:  shop". Empty ones are left out. */
 void fields_print(const struct cli *cli, const json_t *doc, const struct column *columns);

@@ -60,6 +60,8 @@ static struct curl_slist *headers_of(const struct http_request *q)
 {
     /* No "Expect: 100-continue": it costs a round trip. */
     struct curl_slist *list = header_add(NULL, "Expect:");
+    if (q->host)
+        list = header_add(list, "Host: %s", q->host);
     if (q->content_type)
         list = header_add(list, "Content-Type: %s", q->content_type);
     if (q->token)
@@ -109,10 +111,15 @@ static void set_options(struct exchange *x, struct curl_slist *headers, char *re
     set_body(c, x);
 }
 
-static int failed(const struct http_request *q, CURLcode code, const char *reason, struct err *err)
+static int failed(const struct exchange *x, CURLcode code, const char *reason, struct err *err)
 {
+    const struct http_request *q = x->request;
     const char *where = q->socket ? q->socket : q->url;
-    if (!*reason)
+    long os = 0;
+    curl_easy_getinfo(x->curl, CURLINFO_OS_ERRNO, &os);
+    if (q->socket && code == CURLE_COULDNT_CONNECT && os)
+        reason = strerror((int)os); /* libcurl's own words name a host and a port there are not */
+    else if (!*reason)
         reason = curl_easy_strerror(code);
     switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -137,9 +144,10 @@ int http_send(const struct http_request *q, struct http_response *ret, struct er
     long status = 0;
     curl_easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
     ret->status = (int)status;
+    int r = code == CURLE_OK ? 0 : failed(&x, code, reason, err);
     curl_slist_free_all(headers);
     curl_easy_cleanup(x.curl);
-    return code == CURLE_OK ? 0 : failed(q, code, reason, err);
+    return r;
 }
 
 struct str http_header(const struct http_response *r, const char *name)

@@ -13,6 +13,7 @@ struct http_request {
     const char *method;
     const char *url;          /* absolute */
     const char *socket;       /* path of the Unix socket to connect to instead of the URL's host */
+    const char *host;         /* sent as Host instead of the URL's; NULL: the URL's */
     const char *token;        /* sent as a bearer token; NULL: none */
     const char *content_type; /* of the body */
     struct str body;          /* ptr NULL: none; or */

@@ -1,0 +1,97 @@
+#include <stdio.h>
+
+#include "cli/client.h"
+#include "cli/table.h"
+
+int verb_ps(struct cli *cli, struct err *err)
+{
+    static const struct column columns[] = {
+        {"PROCESS", "type", COLUMN_PROCESS},
+        {"STATE", "state", COLUMN_STATE},
+        {"SINCE", "since", COLUMN_WHEN},
+        {"RELEASE", "release", COLUMN_RELEASE},
+        {"ADDRESS", "ip", COLUMN_TEXT},
+        {"PID", "pid", COLUMN_NUMBER},
+        {"RESTARTS", "restarts", COLUMN_NUMBER},
+        {"REASON", "reason", COLUMN_TEXT},
+        {0},
+    };
+    json_auto_t *doc = NULL;
+    int r = app_call(cli, "GET", "/v1/apps/%/ps", NULL, &doc, err);
+    return r < 0 ? r
+                 : table_print(cli, doc, columns, "Nothing runs. Deploy: git push davit main", err);
+}
+
+/* "web=3" into the formation. */
+static int add_scale(json_t *formation, const char *arg, struct err *err)
+{
+    struct str n = str_of(arg);
+    struct str type = str_cut(&n, '=');
+    uint64_t count;
+    if (!type.len || !n.ptr || str_to_u64(n, 0, 10000, &count, NULL) < 0) {
+        err_set(err, ERR_USAGE, "'%s' is not of the form TYPE=N", arg);
+        return err_hint(err, "like: davit scale web=3 worker=1");
+    }
+    _cleanup_free_ char *name = xstrndup(type.ptr, type.len);
+    json_object_set_new(formation, name, json_integer((json_int_t)count));
+    return 0;
+}
+
+static void print_formation(const struct cli *cli, json_t *formation)
+{
+    if (given(cli, OPT_JSON)) {
+        json_print(formation);
+        return;
+    }
+    const char *type;
+    json_t *n;
+    json_object_foreach(formation, type, n)
+        printf("%s=%lld\n", type, (long long)json_integer_value(n));
+}
+
+int verb_scale(struct cli *cli, struct err *err)
+{
+    json_auto_t *wanted = json_object(), *answer = NULL;
+    int r = 0;
+    for (size_t i = 0; i < cli->n_args && !r; i++)
+        r = add_scale(wanted, cli->args[i], err);
+    if (r < 0)
+        return r;
+    if (!cli->n_args) {
+        if ((r = app_call(cli, "GET", "/v1/apps/%", NULL, &answer, err)) == 0)
+            print_formation(cli, json_object_get(answer, "formation"));
+        return r;
+    }
+    if ((r = app_call(cli, "PATCH", "/v1/apps/%/formation", wanted, &answer, err)) == 0)
+        print_formation(cli, answer);
+    return r;
+}
+
+int verb_restart(struct cli *cli, struct err *err)
+{
+    json_auto_t *answer = NULL;
+    int r = app_call(cli, "POST", "/v1/apps/%/restart", NULL, &answer, err);
+    if (r < 0)
+        return r;
+    if (given(cli, OPT_JSON))
+        json_print(answer);
+    else
+        printf("New instances of %s take over one by one; watch: davit ps\n", cli->app);
+    return 0;
+}
+
+int verb_maintenance(struct cli *cli, struct err *err)
+{
+    bool on = streq(cli->args[0], "on");
+    if (!on && !streq(cli->args[0], "off"))
+        return err_set(err, ERR_USAGE, "say `davit maintenance on` or `davit maintenance off`");
+    json_auto_t *body = json_pack("{s:b}", "on", on), *answer = NULL;
+    int r = app_call(cli, "PUT", "/v1/apps/%/maintenance", body, &answer, err);
+    if (r < 0)
+        return r;
+    if (given(cli, OPT_JSON))
+        json_print(answer);
+    else
+        printf("Maintenance of %s is %s\n", cli->app, cli->args[0]);
+    return 0;
+}
