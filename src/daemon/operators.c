@@ -1,4 +1,5 @@
 #include "daemon/daemon.h"
+#include "gateway/gateway.h"
 
 const struct operator_entry operators[] = {
 #define ROOT false

@@ -1,3 +1,4 @@
 /* The one table of operators: OPERATOR(name, main, runs_as, what). runs_as: ROOT, or USER for the
  * user of the settings, which may bind ports below 1024 all the same. Each main returns the exit
  * status of its process. */
+OPERATOR(gateway, gateway_main, USER, "routes requests to instances by HAProxy")

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "daemon/daemon.h"
+#include "gateway/gateway.h"
 #include "os/file.h"
 
 enum { STOP_WAIT_MS = 30000 };
@@ -27,7 +28,7 @@ static int stop_daemon(const struct config *c, struct err *err)
 int teardown(const struct config *c, struct err *err)
 {
     int r = stop_daemon(c, err);
-    if (r < 0)
+    if (r < 0 || (r = gateway_teardown(c, err)) < 0)
         return r;
     return dir_remove(c->run, err);
 }

@@ -1,0 +1,36 @@
+/* HAProxy's configuration and tables as text. Pure.
+ *
+ * All paths in it are relative: HAProxy's working folder is run/davit/gateway. The first line names
+ * the fingerprint of everything but the pool and its servers, and the size of the pool, so that an
+ * operator that adopts a running HAProxy sees whether it was started with the same settings. */
+#ifndef GATEWAY_CONF_H
+#define GATEWAY_CONF_H
+
+#include "gateway/state.h"
+#include "model/config.h"
+
+/* What of the machine goes into it. */
+struct conf_limits {
+    uint64_t files; /* descriptors a process may have */
+    unsigned cpus;
+};
+
+/* Names of the files in HAProxy's folder. */
+#define CONF_FILE "haproxy.cfg"
+#define CONF_SOCKET "haproxy.sock"
+#define CONF_MASTER_SOCKET "master.sock"
+#define CONF_CERT "cert.pem"
+extern const char *const table_files[TABLES];
+
+void conf_render(const struct config *c, struct conf_limits limits, const struct state *s,
+                 struct buf *ret);
+void conf_render_table(const struct table *t, struct buf *ret);
+/* Whether a file that starts with `text` was made from these settings; its pool. */
+bool conf_matches(const struct config *c, struct conf_limits limits, struct str text,
+                  size_t *ret_pool);
+
+/* The arguments every server has, in the file and in `add server`. Without a pool size servers
+ * added at run time would not reuse connections. */
+#define CONF_SERVER_ARGS "pool-max-conn 1000 pool-purge-delay 5s"
+
+#endif

@@ -1,0 +1,32 @@
+/* The one table of what the gateway answers when an app can't: X(code, HTTP status, text).
+ * The texts are Heroku's, known to whoever has run an app there. */
+#ifndef GATEWAY_ERRORS_H
+#define GATEWAY_ERRORS_H
+
+#define GATEWAY_ERRORS(X)                                                                          \
+    X(H10, 503, "App crashed")                                                                     \
+    X(H12, 503, "Request timeout")                                                                 \
+    X(H13, 503, "Connection closed without response")                                              \
+    X(H14, 503, "No web processes running")                                                        \
+    X(H15, 503, "Idle connection")                                                                 \
+    X(H18, 503, "Server Request Interrupted")                                                      \
+    X(H19, 503, "Backend connection timeout")                                                      \
+    X(H20, 503, "App boot timeout")                                                                \
+    X(H21, 503, "Backend connection refused")                                                      \
+    X(H27, 499, "Client Request Interrupted")                                                      \
+    X(H80, 503, "Maintenance mode")                                                                \
+    X(H99, 503, "Platform error")
+
+enum gateway_error {
+    GATEWAY_OK,
+#define X(code, status, text) GATEWAY_##code,
+    GATEWAY_ERRORS(X)
+#undef X
+};
+
+/* "H14"; NULL for GATEWAY_OK. */
+const char *gateway_error_code(enum gateway_error e);
+/* "No web processes running" */
+const char *gateway_error_text(enum gateway_error e);
+
+#endif

@@ -1,0 +1,245 @@
+#include "gateway/gateway.h"
+
+#include "base/log.h"
+#include "base/time.h"
+#include "gateway/act.h"
+#include "gateway/log.h"
+#include "gateway/world.h"
+#include "os/file.h"
+
+enum {
+    POOL_START = 64,
+    ROUNDS_MAX = 8,  /* plans carried out in a row in one pass */
+    POLL_MIN_MS = 2, /* between counts of the requests of what drains, doubling up to … */
+    POLL_MAX_MS = 100,
+    RETRY_MS = 1000,      /* after HAProxy failed to start or to obey */
+    LOG_BUDGET = 4 << 20, /* bytes of log lines before other work gets its turn */
+};
+
+struct gateway {
+    const struct config *config;
+    struct operator* op;
+    struct haproxy haproxy;
+    struct state state;
+    bool known; /* `state` is what HAProxy has */
+    int64_t poll_ms;
+    struct router_log *log;
+    uv_poll_t log_poll;
+    uv_poll_t *master_poll, *worker_poll; /* NULL: not watched */
+    char *complaint;                      /* the last one in the status file */
+};
+
+/* --- what happens outside --------------------------------------------------------------------- */
+
+static void on_log(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct gateway *g = poll->data;
+    router_log_read(g->log, LOG_BUDGET);
+}
+
+static void free_handle(uv_handle_t *handle) { free(handle); }
+
+static void unwatch(uv_poll_t **poll)
+{
+    if (*poll)
+        uv_close((uv_handle_t *)*poll, free_handle);
+    *poll = NULL;
+}
+
+/* HAProxy, or its serving worker, is not what it was. */
+static void lose(struct gateway *g)
+{
+    unwatch(&g->master_poll);
+    unwatch(&g->worker_poll);
+    haproxy_forget(&g->haproxy);
+    g->known = false;
+}
+
+static void on_end(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct gateway *g = poll->data;
+    log_warning("HAProxy has ended");
+    lose(g);
+    operator_poke(g->op);
+}
+
+static uv_poll_t *watch(struct gateway *g, int pidfd)
+{
+    uv_poll_t *poll = xcalloc(1, sizeof(*poll));
+    uv_poll_init(operator_loop(g->op), poll, pidfd);
+    poll->data = g;
+    uv_poll_start(poll, UV_READABLE, on_end);
+    return poll;
+}
+
+/* The worker is another one after a reload. */
+static void watch_processes(struct gateway *g)
+{
+    unwatch(&g->master_poll);
+    unwatch(&g->worker_poll);
+    g->master_poll = watch(g, g->haproxy.master_fd);
+    g->worker_poll = watch(g, g->haproxy.worker_fd);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+/* run/davit/gateway/status: "ok", or why nobody is served. */
+static void set_status(struct gateway *g, const struct err *err)
+{
+    const char *text = err ? err->msg : "ok";
+    if (g->complaint && streq(g->complaint, text))
+        return;
+    free(g->complaint);
+    g->complaint = xstrdup(text);
+    if (err)
+        log_error("%s%s%s", err->msg, *err->hint ? ". " : "", err->hint);
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    _cleanup_free_ char *path = path_join(g->haproxy.dir, "status");
+    buf_addf(&b, "%s\n", text);
+    if (err && *err->hint)
+        buf_addf(&b, "%s\n", err->hint);
+    file_replace(path, buf_str(&b), 0644, NULL);
+}
+
+/* --- a pass ------------------------------------------------------------------------------------
+ */
+
+static int start_fresh(struct gateway *g, const struct wanted *w, struct err *err)
+{
+    state_release(&g->state);
+    g->state.pool = POOL_START;
+    act_on_paper(&g->state, w);
+    int r = haproxy_start(&g->haproxy, &g->state, err);
+    if (!r)
+        log_info("HAProxy started, pid %d", (int)g->haproxy.master);
+    return r;
+}
+
+/* Started with other settings (davit.conf or davitd changed): a reload takes the new ones over. */
+static int bring_up_to_date(struct gateway *g, const struct wanted *w, struct err *err)
+{
+    if (haproxy_is_current(&g->haproxy))
+        return 0;
+    log_info("the settings of HAProxy have changed: reloading it");
+    act_on_paper(&g->state, w);
+    int r = haproxy_reload(&g->haproxy, &g->state, err);
+    return r < 0 ? r : haproxy_observe(&g->haproxy, &g->state, err);
+}
+
+/* Makes sure that an HAProxy runs and that we know what it has. */
+static int get_hold(struct gateway *g, const struct wanted *w, struct err *err)
+{
+    if (g->known)
+        return 0;
+    int r = haproxy_adopt(&g->haproxy, err);
+    if (r == -ERR_NOT_FOUND)
+        r = start_fresh(g, w, err);
+    if (!r)
+        r = haproxy_observe(&g->haproxy, &g->state, err);
+    if (!r)
+        r = bring_up_to_date(g, w, err);
+    if (r < 0)
+        return r;
+    g->known = true;
+    watch_processes(g);
+    return 0;
+}
+
+static int converge(struct gateway *g, const struct wanted *w, struct err *err)
+{
+    int r = get_hold(g, w, err);
+    for (int round = 0; !r && round < ROUNDS_MAX; round++) {
+        pid_t worker = g->haproxy.worker;
+        struct plan plan = {0};
+        if ((r = haproxy_count(&g->haproxy, &g->state, err)) < 0)
+            break;
+        plan_make(w, &g->state, time_wall_us(), &plan);
+        r = act(g->op, &g->haproxy, &g->state, &plan, err);
+        plan_release(&plan);
+        if (worker != g->haproxy.worker)
+            watch_processes(g);
+        if (r <= 0)
+            break;
+        g->poll_ms = POLL_MIN_MS;
+        r = 0;
+    }
+    return r;
+}
+
+static void schedule(struct gateway *g, int64_t now)
+{
+    bool stopped = false;
+    for (size_t i = 0; i < g->state.n_servers; i++)
+        stopped |= g->state.servers[i].stopped;
+    if (!stopped)
+        return;
+    operator_wake_at(g->op, now + g->poll_ms);
+    g->poll_ms = MIN(2 * g->poll_ms, (int64_t)POLL_MAX_MS);
+}
+
+static void reconcile(struct operator* op, void *ctx, int64_t now)
+{
+    struct gateway *g = ctx;
+    struct err err;
+    struct world world;
+    world_read(operator_mirror(op), g->config, &world);
+    if (converge(g, &world.wanted, &err) < 0) {
+        lose(g);
+        set_status(g, &err);
+        operator_wake_at(op, now + RETRY_MS);
+    } else {
+        set_status(g, NULL);
+        schedule(g, now);
+    }
+    world_release(&world);
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static int start(struct operator* op, void *ctx, struct err *err)
+{
+    struct gateway *g = ctx;
+    g->op = op;
+    g->poll_ms = POLL_MIN_MS;
+    int r = haproxy_open(g->config, &g->haproxy, err);
+    if (r < 0)
+        return r;
+    int pipe = log_pipe_for_reader(g->haproxy.dir_fd, err);
+    if (pipe < 0)
+        return pipe;
+    g->log = router_log_new(g->config, pipe);
+    uv_poll_init(operator_loop(op), &g->log_poll, pipe);
+    g->log_poll.data = g;
+    uv_poll_start(&g->log_poll, UV_READABLE, on_log);
+    return 0;
+}
+
+int gateway_main(const struct config *c)
+{
+    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    static const struct operator_desc desc = {
+        .name = "gateway", .prefixes = prefixes, .start = start, .reconcile = reconcile};
+    struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};
+    int status = operator_run(&desc, c, &g);
+    haproxy_close(&g.haproxy);
+    router_log_free(g.log);
+    state_release(&g.state);
+    free(g.complaint);
+    return status;
+}
+
+int gateway_teardown(const struct config *c, struct err *err)
+{
+    struct haproxy h;
+    int r = haproxy_open(c, &h, err);
+    if (r < 0)
+        return r;
+    r = haproxy_stop(&h, err);
+    haproxy_close(&h);
+    return r;
+}

@@ -1,0 +1,80 @@
+#include "gateway/world.h"
+
+#include <arpa/inet.h>
+
+#include "base/time.h"
+#include "model/names.h"
+
+#define GROW(array, n)                                                                             \
+    ({                                                                                             \
+        (array) = xrealloc((array), ((n) + 1) * sizeof(*(array)));                                 \
+        &(array)[(n)++];                                                                           \
+    })
+
+static void add_app(struct world *w, struct mirror *m, const struct app *app)
+{
+    if (!app || !app->name || app_name_check(app->name, NULL) < 0)
+        return;
+    _cleanup_free_ char *key = key_desired(app->name);
+    const struct desired *d = mirror_get(m, key, &desired_schema, NULL);
+    *GROW(w->wanted.apps, w->wanted.n_apps) =
+        (struct want_app){.name = app->name, .maintenance = d && d->maintenance};
+}
+
+static void add_host(struct world *w, struct str app, const struct domain *d)
+{
+    if (!d || !d->host || host_check(d->host, NULL) < 0)
+        return;
+    strv_addf(&w->names, "%.*s", (int)app.len, app.ptr);
+    *GROW(w->wanted.hosts, w->wanted.n_hosts) =
+        (struct want_host){.host = d->host, .app = w->names.items[w->names.n - 1]};
+}
+
+static bool is_address(const char *ip)
+{
+    struct in_addr a;
+    return ip && inet_pton(AF_INET, ip, &a) == 1;
+}
+
+static void add_instance(struct world *w, const struct instance *i)
+{
+    if (!i || !i->type || !streq(i->type, "web") || !i->app || !i->id || strpbrk(i->id, " \t\n;:/"))
+        return;
+    *GROW(w->wanted.instances, w->wanted.n_instances) = (struct want_instance){
+        .app = i->app,
+        .id = i->id,
+        .ip = is_address(i->ip) ? i->ip : NULL,
+        .index = i->index,
+        .port = i->port,
+        .restarts = i->restarts,
+        .state = (enum instance_state)i->state,
+        .since_us = i->since ? time_parse(i->since) : 0,
+    };
+}
+
+void world_read(struct mirror *m, const struct config *c, struct world *ret)
+{
+    struct world *w = ret;
+    *w = (struct world){.wanted = {.domain = c->domain, .drain_us = c->drain_timeout * 1000000}};
+    struct str parts[3];
+    for (struct mirror_iter i = mirror_iter(m, "/apps/"); mirror_next(&i);) {
+        if (key_match(i.key, "/apps/?", parts))
+            add_app(w, m, mirror_value(&i, &app_schema));
+        else if (key_match(i.key, "/apps/?/domains/?", parts))
+            add_host(w, parts[0], mirror_value(&i, &domain_schema));
+    }
+    for (struct mirror_iter i = mirror_iter(m, "/instances/"); mirror_next(&i);) {
+        if (key_match(i.key, "/instances/?/web/?", parts))
+            add_instance(w, mirror_value(&i, &instance_schema));
+    }
+    wanted_sort(&w->wanted);
+}
+
+void world_release(struct world *w)
+{
+    free(w->wanted.apps);
+    free(w->wanted.hosts);
+    free(w->wanted.instances);
+    strv_release(&w->names);
+    *w = (struct world){0};
+}

@@ -1,0 +1,294 @@
+"""The gateway alone: `davitd gateway` on a root of its own, a store we write to as `api` and `run` would, and web
+instances that are threads of the test."""
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from davit import BUILD, REPO, _ensure_user, free_port, wait_for
+
+
+class Store:
+    """The store of a root, by the helper `store_pipe`."""
+
+    def __init__(self, root):
+        self.pipe = subprocess.Popen([BUILD / "test/unit/store_pipe", f"sqlite://{root}/var/lib/davit/state.db"],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def _ask(self, text):
+        self.pipe.stdin.write(text)
+        self.pipe.stdin.flush()
+        answer = self.pipe.stdout.readline()
+        assert answer and not answer.startswith("error"), f"{text!r}: {answer!r}"
+        return answer.rstrip("\n")
+
+    def write(self, *changes):
+        """(key, value) pairs in one transaction; None deletes."""
+        lines = [f"put {k} {json.dumps(v)}\n" if v is not None else f"del {k}\n" for k, v in changes]
+        self._ask((f"many {len(lines)}\n" if len(lines) > 1 else "") + "".join(lines))
+
+    def get(self, key):
+        answer = self._ask(f"get {key}\n")
+        return None if answer == "none" else json.loads(answer.split(" ", 1)[1])
+
+    def wait(self, key, text):
+        answer = self._ask(f"wait {key} {text}\n")
+        assert answer != "late", f"{key} never had {text}"
+
+    def close(self):
+        self.pipe.stdin.close()
+        self.pipe.wait()
+
+
+def now():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Gateway:
+    def __init__(self, start=True, env=None, **settings):
+        _ensure_user()
+        self.root = Path(tempfile.mkdtemp(prefix="gw.", dir="/tmp"))
+        os.chmod(self.root, 0o755)
+        (self.root / "etc/davit").mkdir(parents=True)
+        self.settings = {"http_port": free_port(), "https_port": free_port(), **settings}
+        self.configure()
+        # The checkout may lie where the user davit can't look.
+        shutil.copytree(REPO / "data/errors", self.root / "data/errors")
+        self.env = {**os.environ, "DAVIT_DATA": str(self.root / "data"), **(env or {})}
+        self.run = self.root / "run/davit"
+        self.dir = self.run / "gateway"
+        self.process = None
+        self.output = open(self.root / "gateway.out", "w+")
+        self.store = None
+        if start:
+            self.start()
+
+    def configure(self, **settings):
+        self.settings.update(settings)
+        text = "".join(f"{k} = {v}\n" for k, v in self.settings.items())
+        (self.root / "etc/davit/davit.conf").write_text(text)
+
+    @property
+    def http(self):
+        return ("127.0.0.1", self.settings["http_port"])
+
+    def start(self, wait=True):
+        self.process = subprocess.Popen([BUILD / "src/daemon/davitd", "--root", self.root, "gateway"], env=self.env,
+                                        stdout=subprocess.DEVNULL, stderr=self.output, start_new_session=True)
+        if wait:
+            wait_for(lambda: self.process.poll() is not None or self.status() == "ok", "the gateway is up")
+            assert self.process.poll() is None, self.log()
+        if not self.store:
+            wait_for(lambda: (self.root / "var/lib/davit/state.db").exists(), "a store")
+            self.store = Store(self.root)
+
+    def kill(self, sig=signal.SIGKILL):
+        self.process.send_signal(sig)
+        self.process.wait()
+
+    def log(self):
+        return Path(self.output.name).read_text()
+
+    def status(self):
+        with contextlib.suppress(FileNotFoundError):
+            return (self.dir / "status").read_text().strip()
+
+    def ask(self, command, name="haproxy.sock"):
+        """What HAProxy's runtime socket answers."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.dir / name))
+            s.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+    def processes(self):
+        """(master, worker)"""
+        lines = [line.split() for line in self.ask("show proc", "master.sock").splitlines()]
+        old = next((i for i, line in enumerate(lines) if line[:2] == ["#", "old"]), len(lines))
+        pids = {line[1]: int(line[0]) for line in lines[:old] if len(line) > 1 and line[0].isdigit()}
+        return pids["master"], pids["worker"]
+
+    # -- what api and run would write ------------------------------------------------------------
+
+    def app(self, name, **desired):
+        self.store.write((f"/apps/{name}", {"name": name, "owner": "t", "created": now()}),
+                         (f"/apps/{name}/desired", {"release": 1, **desired}))
+
+    def instance_change(self, app, ident, state, address, index=1, **more):
+        key = f"/instances/{app}/web/{ident}"
+        return key, {"app": app, "type": "web", "id": ident, "index": index, "release": 1, "generation": 0,
+                     "state": state, "ip": address[0], "port": address[1], "since": now(), **more}
+
+    def instance(self, app, ident, state, address, index=1, **more):
+        self.store.write(self.instance_change(app, ident, state, address, index, **more))
+
+    def wait_drained(self, app, ident):
+        self.store.wait(f"/instances/{app}/web/{ident}", '"drained"')
+
+    def wait_routed(self, app, target=None):
+        """Until the app's requests reach it (or, with a code, are answered by that)."""
+        def routed():
+            row = [line.split() for line in self.ask("show map apps.map").splitlines()]
+            value = next((r[2] for r in row if len(r) == 3 and r[1] == app), "")
+            return value == target if target else value.startswith("s")
+        wait_for(routed, f"{app} is routed to {target or 'its instances'}")
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def connect(self):
+        return socket.create_connection(self.http, timeout=20)
+
+    def get(self, host, path="/", method="GET", headers=(), body=b"", sock=None):
+        """(status, headers, body) of one request."""
+        s = sock or self.connect()
+        head = "".join(f"{k}: {v}\r\n" for k, v in headers)
+        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode() + body)
+        answer = read_response(s, method)
+        if not sock:
+            s.close()
+        return answer
+
+    def router_log(self, app):
+        with contextlib.suppress(FileNotFoundError):
+            return (self.root / "var/log/davit" / app / "router.log").read_text()
+        return ""
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        subprocess.run([BUILD / "src/daemon/davitd", "--root", self.root, "teardown"], env=self.env, check=True)
+        left = subprocess.run(["pgrep", "-af", str(self.dir)], capture_output=True, text=True).stdout
+        if self.store:
+            self.store.close()
+        shutil.rmtree(self.root)
+        assert not left, left
+
+
+def read_response(s, method="GET"):
+    """One HTTP/1.1 response: with Content-Length, chunked, or to the end of the connection."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        got = s.recv(65536)
+        if not got:
+            raise ConnectionError(f"closed after {data!r}")
+        data += got
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    status = int(first.split()[1])
+    if method == "HEAD" or status in (101, 204, 304):
+        return status, headers, body
+    if "content-length" in headers:
+        while len(body) < int(headers["content-length"]):
+            got = s.recv(65536)
+            if not got:
+                raise ConnectionError("cut short")
+            body += got
+    elif headers.get("transfer-encoding") == "chunked":
+        while not body.endswith(b"0\r\n\r\n"):
+            got = s.recv(65536)
+            if not got:
+                raise ConnectionError("cut short")
+            body += got
+    else:
+        while got := s.recv(65536):
+            body += got
+    return status, headers, body
+
+
+class Instance:
+    """A web instance in a thread: answers what `handler(request line, headers, connection)` returns (bytes, sent as
+    they are), by default its name. handler may also write to the connection itself and return None."""
+
+    last = 1
+
+    def __init__(self, name="x", handler=None, address=None):
+        Instance.last += 1
+        self.name, self.handler = name, handler
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind(address or (f"127.9.{Instance.last // 250}.{Instance.last % 250 + 1}", free_port()))
+        self.sock.listen(128)
+        self.address = self.sock.getsockname()
+        self.open = set()
+        self.served = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                c, _ = self.sock.accept()
+                self.open.add(c)
+                threading.Thread(target=self._serve, args=(c,), daemon=True).start()
+
+    def _serve(self, c):
+        with contextlib.suppress(OSError, ValueError), c, c.makefile("rb") as f:
+            while line := f.readline():
+                headers = {}
+                while (h := f.readline().decode("latin-1")) not in ("\r\n", ""):
+                    k, _, v = h.partition(":")
+                    headers.setdefault(k.lower(), []).append(v.strip())
+                f.read(int(headers.get("content-length", ["0"])[0]))
+                self.served += 1
+                answer = self.handler(line.decode("latin-1"), headers, c) if self.handler else ok(self.name)
+                if answer is None:
+                    break
+                c.sendall(answer)
+        self.open.discard(c)
+
+    def kill(self):
+        """As if the process died: connections reset, port closed."""
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        for c in list(self.open):
+            with contextlib.suppress(OSError):
+                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                c.shutdown(socket.SHUT_RDWR)
+
+
+def ok(body, headers=""):
+    body = body if isinstance(body, bytes) else body.encode()
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+class StrictClient:
+    """Sends requests one after the other over a connection kept alive and counts what isn't answered with 200. A
+    request on a connection the gateway announced it closes is never sent there; every other one must be answered."""
+
+    def __init__(self, gateway, host, path="/"):
+        self.gateway, self.host, self.path = gateway, host, path
+        self.done, self.bodies, self.failures = 0, {}, []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        s = None
+        while not self._stop.is_set():
+            try:
+                s = s or self.gateway.connect()
+                status, headers, body = self.gateway.get(self.host, self.path, sock=s)
+                if status != 200:
+                    self.failures.append((time.time(), status, headers.get("davit-error")))
+                self.bodies[body] = self.bodies.get(body, 0) + 1
+                if headers.get("connection") == "close":
+                    s.close()
+                    s = None
+            except OSError as e:
+                self.failures.append((time.time(), repr(e)))
+                s = None
+            self.done += 1
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(30)
+        return self.done, self.failures
