@@ -1,3 +1,4 @@
+#include "api/api.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
 

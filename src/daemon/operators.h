@@ -2,3 +2,4 @@
  * user of the settings, which may bind ports below 1024 all the same. Each main returns the exit
  * status of its process. */
 OPERATOR(gateway, gateway_main, USER, "routes requests to instances by HAProxy")
+OPERATOR(api, api_main, USER, "HTTP API and git endpoint")

@@ -1,0 +1,371 @@
+/* Apps: create, list, show, destroy; what runs of them and how many. */
+#include <errno.h>
+
+#include "api/body.h"
+#include "api/change.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "api/repo.h"
+#include "api/view.h"
+#include "base/log.h"
+#include "model/names.h"
+#include "os/file.h"
+
+enum { INSTANCES_PER_TYPE_MAX = 100 };
+
+/* --- create ---------------------------------------------------------------------------------- */
+
+static int create(struct change *c, void *arg, struct err *err)
+{
+    const char *name = arg;
+    _cleanup_free_ char *key = key_app(name), *desired_key = key_desired(name);
+    _cleanup_(app_release) struct app old = {0};
+    int r = change_read(c, key, &app_schema, &old, err);
+    if (r == 0) {
+        err_set(err, ERR_EXISTS, "the app '%s' is already there", name);
+        return err_hint(err, "it belongs to %s; choose another name", old.owner ? old.owner : "?");
+    }
+    if (r != -ERR_NOT_FOUND)
+        return r;
+    struct app a = {.name = (char *)name, .owner = c->who->user, .created = c->now};
+    struct desired d = {0};
+    change_put(c, key, &app_schema, &a);
+    change_new(c, desired_key, &desired_schema, &d);
+    return 0;
+}
+
+int app_create(struct api *api, const struct identity *who, const char *name, struct err *err)
+{
+    int r = app_name_check(name, err);
+    return r < 0 ? r : change_make(api, who, "app.create", name, create, (void *)name, err);
+}
+
+static void add_summary(struct request *rq, const struct app *a)
+{
+    _cleanup_free_ char *url = view_url(rq->api->config, a->name);
+    reply_string(&rq->out, "name", a->name);
+    reply_string(&rq->out, "owner", a->owner);
+    reply_string(&rq->out, "created", a->created);
+    reply_string(&rq->out, "url", url);
+}
+
+static void add_git_url(struct request *rq, const struct app *a)
+{
+    _cleanup_free_ char *git_url = view_git_url(rq->api->config, a->name);
+    reply_string(&rq->out, "git_url", git_url);
+}
+
+int handle_apps_create(struct request *rq, struct err *err)
+{
+    _cleanup_(body_release) json_t *body = NULL;
+    const char *name;
+    int r = body_object(buf_str(&rq->body), &body, err);
+    if (r < 0 || (r = body_only(body, err, "name", NULL)) < 0 ||
+        (r = body_string(body, "name", &name, err)) < 0 ||
+        (r = app_create(rq->api, &rq->who, name, err)) < 0)
+        return r;
+    _cleanup_free_ char *key = key_app(name);
+    const struct app *a = mirror_get(operator_mirror(rq->api->op), key, &app_schema, NULL);
+    if (!a)
+        return err_set(err, ERR_CONFLICT, "'%s' was destroyed again at once", name);
+    rq->status = MHD_HTTP_CREATED;
+    reply_open(&rq->out, NULL, '{');
+    add_summary(rq, a);
+    add_git_url(rq, a);
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+/* --- list, show ------------------------------------------------------------------------------ */
+
+static void count_instances(struct request *rq, const char *app)
+{
+    _cleanup_free_ char *prefix = xasprintf("/instances/%s/", app);
+    int64_t all = 0, ready = 0;
+    const struct instance *in;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
+        if ((in = mirror_value(&i, &instance_schema)) && in->state != INSTANCE_STOPPED) {
+            all++;
+            ready += in->state == INSTANCE_READY;
+        }
+    reply_int(&rq->out, "instances", all);
+    reply_int(&rq->out, "ready", ready);
+}
+
+int handle_apps_list(struct request *rq, struct err *err)
+{
+    (void)err;
+    struct str parts[1];
+    const struct app *a;
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/apps/");
+         mirror_next(&i);) {
+        if (!key_match(i.key, "/apps/?", parts) || !(a = mirror_value(&i, &app_schema)))
+            continue;
+        const struct desired *d = view_desired(rq->api, a->name);
+        reply_open(&rq->out, NULL, '{');
+        add_summary(rq, a);
+        reply_int(&rq->out, "release", d ? d->release : 0);
+        count_instances(rq, a->name);
+        reply_close(&rq->out, '}');
+    }
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+static void add_domains(struct request *rq, const char *app)
+{
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/domains/", app);
+    const struct domain *d;
+    reply_open(&rq->out, "domains", '[');
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
+        if ((d = mirror_value(&i, &domain_schema)))
+            reply_string(&rq->out, NULL, d->host);
+    reply_close(&rq->out, ']');
+}
+
+int handle_apps_show(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    const struct desired *d = view_desired(rq->api, a->name);
+    _cleanup_(counts_release) struct counts formation = {0};
+    view_formation(rq->api, a->name, &formation);
+    reply_open(&rq->out, NULL, '{');
+    add_summary(rq, a);
+    add_git_url(rq, a);
+    reply_string(&rq->out, "branch", a->branch);
+    reply_int(&rq->out, "release", d ? d->release : 0);
+    reply_counts(&rq->out, "formation", &formation);
+    reply_bool(&rq->out, "maintenance", d && d->maintenance);
+    add_domains(rq, a->name);
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+static int by_type_and_index(const void *a, const void *b)
+{
+    const struct instance *x = *(const struct instance *const *)a,
+                          *y = *(const struct instance *const *)b;
+    int r = strcmp(x->type, y->type);
+    if (!r)
+        r = (x->index > y->index) - (x->index < y->index);
+    return r ? r : strcmp(x->id, y->id);
+}
+
+int handle_ps_list(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *prefix = xasprintf("/instances/%s/", a->name);
+    _cleanup_free_ const struct instance **all = NULL;
+    const struct instance *in;
+    size_t n = 0;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
+        if ((in = mirror_value(&i, &instance_schema))) {
+            all = xrealloc(all, (n + 1) * sizeof(struct instance *));
+            all[n++] = in;
+        }
+    if (n)
+        qsort(all, n, sizeof(struct instance *), by_type_and_index);
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (size_t i = 0; i < n; i++)
+        reply_noun(&rq->out, NULL, &instance_schema, all[i]);
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+/* --- destroy --------------------------------------------------------------------------------- */
+
+static int destroy(struct change *c, void *arg, struct err *err)
+{
+    const char *name = arg;
+    _cleanup_free_ char *key = key_app(name), *below = xasprintf("/apps/%s/", name);
+    _cleanup_(app_release) struct app a = {0};
+    int r = change_read(c, key, &app_schema, &a, err);
+    if (r < 0)
+        return r;
+    change_delete(c, key);
+    change_delete_prefix(c, below);
+    struct mirror *m = operator_mirror(c->api->op);
+    const struct build *b;
+    struct str parts[1];
+    for (struct mirror_iter i = mirror_iter(m, "/builds/"); mirror_next(&i);)
+        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
+            streq(b->app, name)) {
+            _cleanup_free_ char *status = xasprintf("%s/", i.key);
+            change_delete(c, i.key);
+            change_delete_prefix(c, status);
+        }
+    return 0;
+}
+
+static void remove_build_folders(struct api *api, const char *app, struct strv *ids)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        struct err err;
+        _cleanup_free_ char *dir = path_join(api->config->state, "builds/%s", ids->items[i]);
+        if (dir_remove(dir, &err) < 0)
+            log_warning("destroying %s: %s", app, err.msg);
+    }
+}
+
+static void builds_of(struct api *api, const char *app, struct strv *ret)
+{
+    const struct build *b;
+    struct str parts[1];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
+        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
+            streq(b->app, app))
+            strv_add(ret, b->id);
+}
+
+int handle_apps_destroy(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    _cleanup_(strv_release) struct strv ids = {0};
+    builds_of(rq->api, name, &ids);
+    r = change_make(rq->api, &rq->who, "app.destroy", name, destroy, name, err);
+    if (r < 0)
+        return r;
+    remove_build_folders(rq->api, name, &ids);
+    struct err why;
+    if (repo_remove(rq->api->config, name, &why) < 0)
+        log_warning("destroying %s: %s", name, why.msg);
+    rq->status = MHD_HTTP_NO_CONTENT;
+    return 0;
+}
+
+/* --- desired --------------------------------------------------------------------------------- */
+
+struct wish {
+    const char *app;
+    const struct counts *formation; /* to set; NULL: leave */
+    const bool *maintenance;        /* to set; NULL: leave */
+    bool restart;
+    int64_t ret_generation;
+};
+
+static int wish(struct change *c, void *arg, struct err *err)
+{
+    struct wish *w = arg;
+    _cleanup_free_ char *key = key_desired(w->app);
+    _cleanup_(desired_release) struct desired d = {0};
+    int r = change_read(c, key, &desired_schema, &d, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; w->formation && i < w->formation->n; i++) {
+        counts_set(&d.formation, w->formation->items[i].name, w->formation->items[i].n);
+        buf_addf(&c->detail, "%s%s=%lld", i ? " " : "", w->formation->items[i].name,
+                 (long long)w->formation->items[i].n);
+    }
+    if (w->maintenance)
+        d.maintenance = *w->maintenance;
+    w->ret_generation = d.generation += w->restart;
+    change_put(c, key, &desired_schema, &d);
+    return 0;
+}
+
+static int unknown_type(const char *type, const struct counts *known, struct err *err)
+{
+    _cleanup_(buf_release) struct buf list = BUF_CAP(400);
+    for (size_t i = 0; i < known->n; i++)
+        buf_addf(&list, "%s%s", i ? ", " : "", known->items[i].name);
+    err_set(err, ERR_UNPROCESSABLE, "there is no process type '%.63s'", type);
+    return err_hint(err, "this app has: %s", list.len ? list.ptr : "none");
+}
+
+static int read_formation(const json_t *body, const struct counts *known, struct counts *ret,
+                          struct err *err)
+{
+    const char *type;
+    json_t *n;
+    json_object_foreach((json_t *)body, type, n)
+    {
+        if (counts_get(known, type, -1) < 0)
+            return unknown_type(type, known, err);
+        if (!json_is_integer(n) || json_integer_value(n) < 0 ||
+            json_integer_value(n) > INSTANCES_PER_TYPE_MAX)
+            return err_set(err, ERR_INVALID, "'%s' must be a whole number from 0 to %d", type,
+                           INSTANCES_PER_TYPE_MAX);
+        counts_set(ret, type, json_integer_value(n));
+    }
+    if (!ret->n)
+        return err_set(err, ERR_INVALID, "the body names no process type; {\"web\": 2} is one");
+    return 0;
+}
+
+int handle_formation_set(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    _cleanup_(body_release) json_t *body = NULL;
+    _cleanup_(counts_release) struct counts known = {0}, want = {0}, now = {0};
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0)
+        return r;
+    view_formation(rq->api, a->name, &known);
+    if (!known.n) {
+        err_set(err, ERR_UNPROCESSABLE, "nothing was deployed yet, so there is nothing to scale");
+        return err_hint(err, "git push davit main");
+    }
+    if ((r = read_formation(body, &known, &want, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    struct wish w = {.app = name, .formation = &want};
+    r = change_make(rq->api, &rq->who, "app.scale", name, wish, &w, err);
+    if (r < 0)
+        return r;
+    view_formation(rq->api, name, &now);
+    reply_counts(&rq->out, NULL, &now);
+    return 0;
+}
+
+int handle_restart(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    struct wish w = {.app = name, .restart = true};
+    r = change_make(rq->api, &rq->who, "app.restart", name, wish, &w, err);
+    if (r < 0)
+        return r;
+    reply_open(&rq->out, NULL, '{');
+    reply_int(&rq->out, "generation", w.ret_generation);
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+int handle_maintenance_set(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    _cleanup_(body_release) json_t *body = NULL;
+    bool on;
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
+        (r = body_only(body, err, "on", NULL)) < 0 || (r = body_bool(body, "on", &on, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    struct wish w = {.app = name, .maintenance = &on};
+    r = change_make(rq->api, &rq->who, on ? "maintenance.on" : "maintenance.off", name, wish, &w,
+                    err);
+    if (r < 0)
+        return r;
+    reply_open(&rq->out, NULL, '{');
+    reply_bool(&rq->out, "on", on);
+    reply_close(&rq->out, '}');
+    return 0;
+}

@@ -1,0 +1,163 @@
+#include "api/auth.h"
+
+#include <nettle/base64.h>
+#include <nettle/sha2.h>
+#include <pwd.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "api/request.h"
+#include "api/server.h"
+#include "base/time.h"
+#include "model/names.h"
+
+enum { AUTHORIZATION_MAX = 4096 };
+
+void identity_release(struct identity *who)
+{
+    free(who->user);
+    free(who->from);
+    *who = (struct identity){0};
+}
+
+int identity_need(const struct identity *who, enum role least, struct err *err)
+{
+    if (who->role >= least)
+        return 0;
+    err_set(err, ERR_FORBIDDEN, "this needs role %s, and %s has role %s", role_names[least],
+            who->user, role_names[who->role]);
+    return err_hint(err, "an admin can change your role");
+}
+
+void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1])
+{
+    struct sha256_ctx ctx;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_init(&ctx);
+    sha256_update(&ctx, token.len, (const uint8_t *)token.ptr);
+    sha256_digest(&ctx, sizeof(digest), digest);
+    hex_encode(digest, sizeof(digest), ret);
+}
+
+/* base64(user:password) → password */
+static char *password_of(const char *text)
+{
+    size_t n = strlen(text);
+    _cleanup_free_ uint8_t *plain = xmalloc(BASE64_DECODE_LENGTH(n) + 1);
+    struct base64_decode_ctx ctx;
+    size_t got = BASE64_DECODE_LENGTH(n);
+    base64_decode_init(&ctx);
+    if (!base64_decode_update(&ctx, &got, plain, n, text) || !base64_decode_final(&ctx))
+        return NULL;
+    plain[got] = '\0';
+    const char *colon = strchr((const char *)plain, ':');
+    return colon && colon[1] ? xstrdup(colon + 1) : NULL;
+}
+
+char *token_from_header(const char *authorization)
+{
+    if (!authorization || strlen(authorization) > AUTHORIZATION_MAX)
+        return NULL;
+    if (strncasecmp(authorization, "Basic ", 6) == 0)
+        return password_of(authorization + 6);
+    if (strncasecmp(authorization, "Bearer ", 7) == 0 && authorization[7])
+        return xstrdup(authorization + 7);
+    return NULL;
+}
+
+static int unauthenticated(struct err *err, const char *why)
+{
+    err_set(err, ERR_UNAUTHENTICATED, "%s", why);
+    return err_hint(err, "send a token as Authorization: Bearer TOKEN, or as the password; "
+                         "`davit tokens create` makes one");
+}
+
+/* The role of a user; those without a record have none. */
+static int role_of(struct request *rq, const char *user, enum role *ret, struct err *err)
+{
+    _cleanup_free_ char *key = key_user(user);
+    const struct user *u = mirror_get(operator_mirror(rq->api->op), key, &user_schema, NULL);
+    if (!u) {
+        err_set(err, ERR_FORBIDDEN, "%s is no user of this Davit", user);
+        return err_hint(err, "an admin can add them");
+    }
+    *ret = (enum role)u->role;
+    return 0;
+}
+
+static int by_token(struct request *rq, const char *secret, struct identity *ret, struct err *err)
+{
+    char hash[TOKEN_HASH_LEN + 1], now[TIME_TEXT_LEN + 1];
+    token_hash(str_of(secret), hash);
+    _cleanup_free_ char *key = key_token(hash);
+    const struct token *t = mirror_get(operator_mirror(rq->api->op), key, &token_schema, NULL);
+    if (!t)
+        return unauthenticated(err, "this token isn't known");
+    time_rfc3339(time_wall_us(), now);
+    if (t->expires && *t->expires && strcmp(t->expires, now) <= 0)
+        return unauthenticated(err, "this token has expired");
+    int r = role_of(rq, t->user, &ret->role, err);
+    if (r < 0)
+        return r;
+    ret->user = xstrdup(t->user);
+    return 0;
+}
+
+static int peer_uid(struct request *rq, uid_t *ret, struct err *err)
+{
+    struct ucred peer;
+    socklen_t n = sizeof(peer);
+    int fd = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+        return err_errno(err, "asking who is connected");
+    *ret = peer.uid;
+    return 0;
+}
+
+static int by_name(struct request *rq, const char *name, struct identity *ret, struct err *err)
+{
+    int r = user_name_check(name, err);
+    if (r < 0 || (r = role_of(rq, name, &ret->role, err)) < 0)
+        return r;
+    ret->user = xstrdup(name);
+    return 0;
+}
+
+static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct err *err)
+{
+    const char *behalf = request_header(rq, "Davit-On-Behalf-Of");
+    if (behalf && uid == geteuid())
+        return by_name(rq, behalf, ret, err);
+    if (uid == 0 || uid == geteuid()) {
+        ret->user = xstrdup("root");
+        ret->role = ROLE_ADMIN;
+        return 0;
+    }
+    struct passwd *p = getpwuid(uid);
+    if (!p)
+        return err_set(err, ERR_FORBIDDEN, "uid %d has no name on this machine", (int)uid);
+    return by_name(rq, p->pw_name, ret, err);
+}
+
+/* What the gateway saw; it sets the header and never passes on a client's. */
+static char *address_of(struct request *rq)
+{
+    const char *seen = request_header(rq, "X-Forwarded-For");
+    return xstrndup(seen ? seen : "gateway", 64);
+}
+
+int authenticate(struct request *rq, struct identity *ret, struct err *err)
+{
+    bool local = server_door(rq->server) == DOOR_LOCAL;
+    uid_t uid = 0;
+    int r = local ? peer_uid(rq, &uid, err) : 0;
+    if (r < 0)
+        return r;
+    ret->from = local ? xasprintf("unix:uid=%d", (int)uid) : address_of(rq);
+    _cleanup_free_ char *secret = token_from_header(request_header(rq, "Authorization"));
+    if (secret)
+        return by_token(rq, secret, ret, err);
+    if (local)
+        return by_peer(rq, uid, ret, err);
+    return unauthenticated(err, "who are you?");
+}

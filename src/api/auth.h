@@ -1,0 +1,31 @@
+/* Who is asking, and what they may. */
+#ifndef API_AUTH_H
+#define API_AUTH_H
+
+#include "api/api.h"
+
+enum { TOKEN_BYTES = 32, TOKEN_HASH_LEN = 64, TOKEN_ID_LEN = 12 };
+
+struct identity {
+    char *user;
+    char *from; /* "unix:uid=0", or the address the gateway saw */
+    enum role role;
+};
+
+struct request;
+
+/* A token (Authorization: Bearer TOKEN, or Basic with the token as the password) or, on the local
+ * socket, the peer's uid: root is user root; ourselves too, and may act for somebody else by the
+ * header Davit-On-Behalf-Of (git's hook does); any other local user is whom /users/NAME says.
+ * ERR_UNAUTHENTICATED, ERR_FORBIDDEN. */
+int authenticate(struct request *rq, struct identity *ret, struct err *err);
+void identity_release(struct identity *who);
+/* ERR_FORBIDDEN unless the role is at least `least`. */
+int identity_need(const struct identity *who, enum role least, struct err *err);
+
+/* What /tokens/ is keyed by. */
+void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1]);
+/* The token inside an Authorization header, the caller's; NULL if there is none. Pure. */
+char *token_from_header(const char *authorization);
+
+#endif

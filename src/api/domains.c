@@ -1,0 +1,125 @@
+/* Further host names of an app; a host belongs to at most one. */
+#include "api/body.h"
+#include "api/change.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "model/names.h"
+
+int handle_domains_list(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/domains/", a->name);
+    const struct domain *d;
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
+        if ((d = mirror_value(&i, &domain_schema)))
+            reply_noun(&rq->out, NULL, &domain_schema, d);
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+/* Who has it; false: nobody. */
+static bool taken_by(struct api *api, const char *host, char **ret_app)
+{
+    struct str parts[2];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/apps/"); mirror_next(&i);)
+        if (key_match(i.key, "/apps/?/domains/?", parts) && str_eq(parts[1], str_of(host))) {
+            *ret_app = xstrndup(parts[0].ptr, parts[0].len);
+            return true;
+        }
+    return false;
+}
+
+struct name {
+    const char *app, *host;
+};
+
+static int add(struct change *c, void *arg, struct err *err)
+{
+    struct name *n = arg;
+    _cleanup_free_ char *other = NULL, *app_key = key_app(n->app),
+                        *key = key_domain(n->app, n->host);
+    _cleanup_(app_release) struct app a = {0};
+    int r = change_read(c, app_key, &app_schema, &a, err);
+    if (r < 0)
+        return r;
+    if (taken_by(c->api, n->host, &other)) {
+        err_set(err, ERR_EXISTS, "%s already belongs to the app '%s'", n->host, other);
+        return err_hint(err, "davit domains remove %s -a %s frees it", n->host, other);
+    }
+    struct domain d = {.host = (char *)n->host, .created = c->now};
+    change_new(c, key, &domain_schema, &d);
+    buf_adds(&c->detail, n->host);
+    return 0;
+}
+
+/* APP.DOMAIN and api.DOMAIN are not to be had. */
+static int check_not_ours(struct request *rq, const char *host, struct err *err)
+{
+    struct str ours = str_of(rq->api->config->domain), h = str_of(host);
+    bool below = h.len > ours.len && host[h.len - ours.len - 1] == '.' &&
+                 streq(host + h.len - ours.len, ours.ptr);
+    if (!below && !str_eq(h, ours))
+        return 0;
+    err_set(err, ERR_INVALID, "names below %s are Davit's own", ours.ptr);
+    return err_hint(err, "an app answers at APP.%s anyway", ours.ptr);
+}
+
+int handle_domains_add(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    _cleanup_(body_release) json_t *body = NULL;
+    struct name n;
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
+        (r = body_only(body, err, "host", NULL)) < 0 ||
+        (r = body_string(body, "host", &n.host, err)) < 0 || (r = host_check(n.host, err)) < 0 ||
+        (r = check_not_ours(rq, n.host, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    n.app = name;
+    r = change_make(rq->api, &rq->who, "domain.add", name, add, &n, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *key = key_domain(name, n.host);
+    const struct domain *d = mirror_get(operator_mirror(rq->api->op), key, &domain_schema, NULL);
+    rq->status = MHD_HTTP_CREATED;
+    reply_noun(&rq->out, NULL, &domain_schema, d ? d : &(struct domain){.host = (char *)n.host});
+    return 0;
+}
+
+static int drop(struct change *c, void *arg, struct err *err)
+{
+    struct name *n = arg;
+    _cleanup_free_ char *key = key_domain(n->app, n->host);
+    _cleanup_(domain_release) struct domain d = {0};
+    int r = change_read(c, key, &domain_schema, &d, err);
+    if (r == -ERR_NOT_FOUND) {
+        err_set(err, ERR_NOT_FOUND, "%s has no host name '%s'", n->app, n->host);
+        return err_hint(err, "davit domains -a %s lists them", n->app);
+    }
+    if (r < 0)
+        return r;
+    change_delete(c, key);
+    buf_adds(&c->detail, n->host);
+    return 0;
+}
+
+int handle_domains_remove(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    struct name n = {.host = request_param(rq, "host")};
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = host_check(n.host, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    n.app = name;
+    r = change_make(rq->api, &rq->who, "domain.remove", name, drop, &n, err);
+    rq->status = MHD_HTTP_NO_CONTENT;
+    return r;
+}

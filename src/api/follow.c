@@ -1,0 +1,267 @@
+/* Following a build to its end, and a release until it is live: the text a pusher reads.
+ *
+ *     -----> Waiting for build 01k… of ann to finish       only if there is one before
+ *     …what the build says…
+ *     -----> Launching...
+ *            Released v3
+ *            http://shop.localhost:8080 deployed to Davit
+ *     Verifying deploy... done. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "api/builds.h"
+#include "api/handlers.h"
+#include "api/releases.h"
+#include "api/reply.h"
+#include "api/view.h"
+#include "base/log.h"
+
+/* What we add ourselves is far less; file contents are taken in only while more than this is free.
+ */
+enum { FOLLOW_ROOM = 32 * 1024 };
+
+enum step { STEP_BUILD, STEP_RELEASE };
+
+struct follower {
+    struct stream stream;
+    enum step step;
+    char *app, *build; /* build NULL: only a release */
+    char *branch;      /* pushed to; NULL: it didn't come from git */
+    bool leash, then_release;
+    int fd; /* its output */
+    uv_fs_event_t *on_output;
+    char *waits_for; /* the build we said we wait for */
+    int64_t release;
+    bool said_preparing;
+};
+
+static void say(struct follower *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct follower *f, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vaddf(&f->stream.pending, fmt, ap);
+    va_end(ap);
+}
+
+static void end(struct follower *f, const char *result)
+{
+    f->stream.result = result;
+    f->stream.done = true;
+}
+
+/* --- the build ------------------------------------------------------------------------------- */
+
+/* Whether it has all been taken in. */
+static bool take_output(struct follower *f)
+{
+    char chunk[16 * 1024];
+    while (stream_room(&f->stream) > FOLLOW_ROOM) {
+        ssize_t n = f->fd < 0 ? 0 : TEMP_FAILURE_RETRY(read(f->fd, chunk, sizeof(chunk)));
+        if (n <= 0)
+            return true;
+        buf_add(&f->stream.pending, chunk, (size_t)n);
+    }
+    return false;
+}
+
+/* The oldest unfinished build of the app before ours. */
+static const struct build *build_ahead(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    const struct build *b;
+    struct str parts[1];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
+        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
+            streq(b->app, f->app) && strcmp(b->id, f->build) < 0 &&
+            !view_build_finished(view_build_status(api, b->id)))
+            return b;
+    return NULL;
+}
+
+static void say_if_waiting(struct follower *f)
+{
+    const struct build *ahead = build_ahead(f);
+    if (!ahead || (f->waits_for && streq(f->waits_for, ahead->id)))
+        return;
+    say(f, "-----> Waiting for build %s of %s to finish\n", ahead->id,
+        ahead->by ? ahead->by : "somebody");
+    free(f->waits_for);
+    f->waits_for = xstrdup(ahead->id);
+}
+
+static void build_failed(struct follower *f, const struct build_status *s)
+{
+    const char *what = f->branch ? "Push" : "Deploy";
+    if (s && s->state == BUILD_CANCELLED)
+        say(f, " !     %s cancelled\n", what);
+    else
+        say(f, " !     %s rejected, %s\n", what,
+            s && s->error ? s->error : "the build failed for an unknown reason");
+    end(f, s && s->state == BUILD_CANCELLED ? "cancelled" : "failed");
+}
+
+static void step_build(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    /* In this order: what the build said last is there before its end is. */
+    const struct build_status *s = view_build_status(api, f->build);
+    bool finished = view_build_finished(s);
+    if (!take_output(f))
+        return;
+    if (!finished && !view_build(api, f->build)) {
+        say(f, " !     The app %s was destroyed meanwhile\n", f->app);
+        end(f, "failed");
+    } else if (!finished) {
+        if (!s || s->state == BUILD_QUEUED)
+            say_if_waiting(f);
+    } else if (s->state != BUILD_SUCCEEDED) {
+        build_failed(f, s);
+    } else if (f->then_release) {
+        f->release = s->release;
+        f->step = STEP_RELEASE;
+        say(f, "-----> Launching...\n");
+        if (f->branch)
+            app_settle_branch(api, f->app, f->branch);
+    } else {
+        end(f, "succeeded");
+    }
+}
+
+/* --- the release ----------------------------------------------------------------------------- */
+
+static void say_live(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    const struct release *r = view_release(api, f->app, f->release);
+    say(f, "       Released v%lld\n", (long long)f->release);
+    if (r && release_process(r, "web")) {
+        _cleanup_free_ char *url = view_url(api->config, f->app);
+        say(f, "       %s deployed to Davit\n", url);
+    }
+    say(f, "Verifying deploy... done.\n");
+    end(f, "succeeded");
+}
+
+static void say_failed(struct follower *f, const struct release_status *s)
+{
+    say(f, " !     Release v%lld failed: %s\n", (long long)f->release,
+        s->reason ? s->reason : "it never got ready");
+    for (size_t i = 0; i < s->log.n; i++)
+        say(f, "       %.1000s\n", s->log.items[i]);
+    say(f, " !     What ran before goes on serving. The whole log: davit logs -a %s\n", f->app);
+    end(f, "failed");
+}
+
+static void step_release(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    const struct release_status *s = view_release_status(api, f->app, f->release);
+    if (!view_release(api, f->app, f->release)) {
+        say(f, " !     Release v%lld is gone\n", (long long)f->release);
+        end(f, "failed");
+    } else if (s && s->state == RELEASE_LIVE) {
+        say_live(f);
+    } else if (s && s->state == RELEASE_FAILED) {
+        say_failed(f, s);
+    } else if (s && s->state == RELEASE_SUPERSEDED) {
+        say(f, " !     v%lld was replaced by a later release\n", (long long)f->release);
+        end(f, "failed");
+    } else if (s && s->state == RELEASE_PREPARING && !f->said_preparing) {
+        say(f, "-----> Running the release phase...\n");
+        f->said_preparing = true;
+    }
+}
+
+/* --- the stream ------------------------------------------------------------------------------ */
+
+static void fill(struct stream *s)
+{
+    struct follower *f = (struct follower *)s;
+    if (f->step == STEP_BUILD)
+        step_build(f);
+    if (f->step == STEP_RELEASE && !s->done)
+        step_release(f);
+}
+
+static void on_closed(uv_handle_t *h) { free(h); }
+
+static void release(struct stream *s)
+{
+    struct follower *f = (struct follower *)s;
+    struct api *api = s->rq->api;
+    if (f->on_output)
+        uv_close((uv_handle_t *)f->on_output, on_closed);
+    closep(&f->fd);
+    if (f->leash && !s->finished)
+        build_cancel(api, f->build);
+    if (f->leash)
+        builds_collect(api, f->app);
+    free(f->app);
+    free(f->build);
+    free(f->branch);
+    free(f->waits_for);
+    free(f);
+}
+
+static const struct stream_ops ops = {.content_type = "text/plain; charset=utf-8",
+                                      .fill = fill,
+                                      .release = release,
+                                      .on_change = true};
+
+static struct follower *follower_new(struct request *rq, const char *app)
+{
+    struct follower *f = xcalloc(1, sizeof(*f));
+    f->app = xstrdup(app);
+    f->fd = -1;
+    stream_init(&f->stream, &ops, rq);
+    return f;
+}
+
+static void on_output(uv_fs_event_t *event, const char *name, int events, int status)
+{
+    (void)name;
+    (void)events;
+    (void)status;
+    stream_poke(event->data);
+}
+
+static void watch_output(struct follower *f)
+{
+    const struct config *c = f->stream.rq->api->config;
+    _cleanup_free_ char *dir = build_folder(c, f->build), *path = path_join(dir, "output.log");
+    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0) /* an old build whose folder is gone has no output left */
+        return;
+    f->on_output = xmalloc(sizeof(*f->on_output));
+    uv_fs_event_init(operator_loop(f->stream.rq->api->op), f->on_output);
+    f->on_output->data = f;
+    int r = uv_fs_event_start(f->on_output, on_output, path, 0);
+    if (r < 0)
+        log_warning("watching %s: %s", path, uv_strerror(r));
+}
+
+void build_follow(struct request *rq, const char *id, bool then_release, bool leash)
+{
+    const struct build *b = view_build(rq->api, id);
+    struct follower *f = follower_new(rq, b->app);
+    f->build = xstrdup(id);
+    f->branch = b->branch && *b->branch ? xstrdup(b->branch) : NULL;
+    f->then_release = then_release;
+    f->leash = leash;
+    f->step = STEP_BUILD;
+    watch_output(f);
+}
+
+int handle_release_output(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    const struct release *release;
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = request_release(rq, a->name, &release, err)) < 0)
+        return r;
+    struct follower *f = follower_new(rq, a->name);
+    f->release = release->number;
+    f->step = STEP_RELEASE;
+    return 0;
+}

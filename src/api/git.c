@@ -1,0 +1,358 @@
+#include "api/git.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <zlib.h>
+
+#include "api/child.h"
+#include "api/fdwatch.h"
+#include "api/repo.h"
+#include "api/stream.h"
+#include "base/log.h"
+#include "model/names.h"
+#include "os/file.h"
+
+struct service {
+    const char *name; /* as in ?service= */
+    const char *command;
+    enum role role;
+    const char *advertisement, *result; /* content types */
+    const char *preamble;               /* of info/refs: a pkt-line and a flush */
+};
+
+static const struct service services[] = {
+    {"git-receive-pack", "receive-pack", ROLE_DEVELOPER,
+     "application/x-git-receive-pack-advertisement", "application/x-git-receive-pack-result",
+     "001f# service=git-receive-pack\n0000"},
+    {"git-upload-pack", "upload-pack", ROLE_VIEWER, "application/x-git-upload-pack-advertisement",
+     "application/x-git-upload-pack-result", "001e# service=git-upload-pack\n0000"},
+};
+
+/* One run of git: its stdin is the request's body, its stdout the answer. */
+struct git {
+    struct stream stream; /* the answer; its owner once it began, before that the request is */
+    struct stream_ops ops;
+    struct request *rq;
+    const struct service *service;
+    char *app;
+    bool advertise; /* info/refs */
+    struct child *child;
+    int in, out; /* our ends; -1: closed */
+    struct fdwatch *writable, *readable;
+    z_stream *gunzip; /* NULL: the body is not compressed */
+    size_t inflated;
+};
+
+enum { INFLATED_MAX = 16 << 20 };
+
+/* --- what git is told ------------------------------------------------------------------------ */
+
+static void add_setting(struct strv *env, size_t *n, const char *name, const char *value)
+{
+    strv_addf(env, "GIT_CONFIG_KEY_%zu=%s", *n, name);
+    strv_addf(env, "GIT_CONFIG_VALUE_%zu=%s", *n, value);
+    ++*n;
+}
+
+static void add_settings(struct strv *env, const struct config *c)
+{
+    size_t n = 0;
+    _cleanup_free_ char *hooks = path_join(c->libexec, "hooks"),
+                        *max = xasprintf("%lldm", (long long)c->upload_max);
+    add_setting(env, &n, "core.hooksPath", hooks);
+    add_setting(env, &n, "receive.fsckObjects", "true");
+    add_setting(env, &n, "receive.maxInputSize", max);
+    add_setting(env, &n, "receive.advertisePushOptions", "false");
+    add_setting(env, &n, "receive.autogc", "false");
+    strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
+}
+
+static const char *branch_of(struct api *api, const char *app)
+{
+    _cleanup_free_ char *key = key_app(app);
+    const struct app *a = mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
+    return a && a->branch ? a->branch : "";
+}
+
+/* Nothing of our own environment but what is here. */
+static void make_env(const struct git *g, struct strv *env)
+{
+    const struct config *c = g->rq->api->config;
+    const char *protocol = request_header(g->rq, "Git-Protocol");
+    strv_add(env, "PATH=/usr/local/bin:/usr/bin:/bin");
+    strv_add(env, "HOME=/nonexistent");
+    strv_add(env, "LC_ALL=C.UTF-8");
+    strv_add(env, "GIT_CONFIG_NOSYSTEM=1");
+    strv_add(env, "GIT_CONFIG_GLOBAL=/dev/null");
+    if (protocol && strlen(protocol) <= 64)
+        strv_addf(env, "GIT_PROTOCOL=%s", protocol);
+    strv_addf(env, "DAVIT_SOCKET=%s/davit.sock", c->run);
+    strv_addf(env, "DAVIT_APP=%s", g->app);
+    strv_addf(env, "DAVIT_USER=%s", g->rq->who.user);
+    strv_addf(env, "DAVIT_BRANCH=%s", branch_of(g->rq->api, g->app));
+    add_settings(env, c);
+}
+
+static int make_pipe(int *ret_read, int *ret_write, int *ours, struct err *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_errno(err, "making a pipe");
+    *ret_read = fds[0];
+    *ret_write = fds[1];
+    fcntl(*ours, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static void on_readable(void *arg);
+
+/* Starts git with this stdin; -1: /dev/null. */
+static int start(struct git *g, int in, struct err *err)
+{
+    _cleanup_(strv_release) struct strv argv = {0}, env = {0};
+    _cleanup_free_ char *path = repo_path(g->rq->api->config, g->app);
+    uv_loop_t *loop = operator_loop(g->rq->api->op);
+    _cleanup_close_ int out = -1;
+    strv_add(&argv, "/usr/bin/git");
+    strv_add(&argv, g->service->command);
+    strv_add(&argv, "--stateless-rpc");
+    if (g->advertise)
+        strv_add(&argv, "--http-backend-info-refs");
+    strv_add(&argv, path);
+    make_env(g, &env);
+    int r = make_pipe(&g->out, &out, &g->out, err);
+    if (r < 0)
+        return r;
+    struct spawn s = {.argv = (const char *const *)strv_argv(&argv),
+                      .env = (const char *const *)strv_argv(&env),
+                      .cwd = "/",
+                      .fds = {in, out, STDERR_FILENO}};
+    if ((r = child_start(loop, &s, &g->child, err)) < 0)
+        return r;
+    g->readable = fdwatch_new(loop, g->out, UV_READABLE, on_readable, g);
+    fdwatch_pause(g->readable);
+    return 0;
+}
+
+/* --- the request's body → git ---------------------------------------------------------------- */
+
+static void on_writable(void *arg)
+{
+    struct git *g = arg;
+    fdwatch_pause(g->writable);
+    request_resume(g->rq);
+}
+
+static int start_with_pipe(struct git *g, struct err *err)
+{
+    _cleanup_close_ int theirs = -1;
+    int r = make_pipe(&theirs, &g->in, &g->in, err);
+    if (r < 0 || (r = start(g, theirs, err)) < 0)
+        return r;
+    g->writable = fdwatch_new(operator_loop(g->rq->api->op), g->in, UV_WRITABLE, on_writable, g);
+    fdwatch_pause(g->writable);
+    return 0;
+}
+
+static void close_in(struct git *g)
+{
+    fdwatch_free(TAKE_PTR(g->writable));
+    closep(&g->in);
+    g->in = -1;
+}
+
+/* A git that has stopped reading says why in its answer: the rest is thrown away. */
+static int receive(struct request *rq, const char *data, size_t n, size_t *ret_taken,
+                   struct err *err)
+{
+    (void)err;
+    struct git *g = rq->state;
+    *ret_taken = n;
+    if (g->in < 0)
+        return 0;
+    ssize_t w = TEMP_FAILURE_RETRY(write(g->in, data, n));
+    if (w < 0 && errno != EAGAIN) {
+        close_in(g);
+    } else if (w < (ssize_t)n) {
+        *ret_taken = w < 0 ? 0 : (size_t)w;
+        fdwatch_go_on(g->writable);
+    }
+    return 0;
+}
+
+/* --- a compressed body ----------------------------------------------------------------------- */
+
+/* Requests to fetch come so, and they are small: inflated into memory, git starts when all is
+ * there. */
+static int start_gunzip(struct git *g, struct err *err)
+{
+    g->in = memfd_create("git request", MFD_CLOEXEC);
+    if (g->in < 0)
+        return err_errno(err, "making room for the request");
+    g->gunzip = xcalloc(1, sizeof(*g->gunzip));
+    if (inflateInit2(g->gunzip, 15 + 16 /* gzip */) != Z_OK)
+        return err_set(err, ERR_INTERNAL, "zlib didn't start");
+    return 0;
+}
+
+static int receive_gzip(struct request *rq, const char *data, size_t n, size_t *ret_taken,
+                        struct err *err)
+{
+    struct git *g = rq->state;
+    char plain[16 * 1024];
+    int r = Z_OK;
+    *ret_taken = n;
+    g->gunzip->next_in = (Bytef *)(uintptr_t)data;
+    g->gunzip->avail_in = (uInt)n;
+    do {
+        g->gunzip->next_out = (Bytef *)plain;
+        g->gunzip->avail_out = sizeof(plain);
+        r = inflate(g->gunzip, Z_NO_FLUSH);
+        size_t got = sizeof(plain) - g->gunzip->avail_out;
+        if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
+            return err_set(err, ERR_INVALID, "the body is not gzip");
+        if ((g->inflated += got) > INFLATED_MAX)
+            return err_set(err, ERR_TOO_LARGE, "the request is larger than %d MiB",
+                           INFLATED_MAX >> 20);
+        if (fd_write_all(g->in, plain, got, err) < 0)
+            return err_wrap(err, "taking in the request");
+    } while (r == Z_OK && !g->gunzip->avail_out);
+    return 0;
+}
+
+/* --- git → the answer ------------------------------------------------------------------------ */
+
+static void on_readable(void *arg)
+{
+    struct git *g = arg;
+    fdwatch_pause(g->readable);
+    stream_poke(&g->stream);
+}
+
+static void fill(struct stream *s)
+{
+    struct git *g = (struct git *)s;
+    char chunk[32 * 1024];
+    ssize_t n = TEMP_FAILURE_RETRY(read(g->out, chunk, sizeof(chunk)));
+    if (n > 0)
+        buf_add(&s->pending, chunk, (size_t)n);
+    else if (n < 0 && errno == EAGAIN)
+        fdwatch_go_on(g->readable);
+    else
+        s->done = true;
+}
+
+static void git_free(struct git *g)
+{
+    close_in(g);
+    fdwatch_free(g->readable);
+    closep(&g->out);
+    if (g->child)
+        child_let_go(g->child);
+    if (g->gunzip)
+        inflateEnd(g->gunzip);
+    free(g->gunzip);
+    free(g->app);
+    free(g);
+}
+
+static void release_stream(struct stream *s) { git_free((struct git *)s); }
+static void release_request(struct request *rq) { git_free(rq->state); }
+
+static int finish(struct request *rq, struct err *err)
+{
+    struct git *g = rq->state;
+    int r = 0;
+    if (g->gunzip && lseek(g->in, 0, SEEK_SET) < 0)
+        r = err_errno(err, "rewinding the request");
+    if (!r && !g->child)
+        r = start(g, g->in, err);
+    if (r < 0)
+        return r;
+    close_in(g);
+    rq->release = NULL; /* the stream's from here on */
+    stream_init(&g->stream, &g->ops, rq);
+    if (g->advertise)
+        buf_adds(&g->stream.pending, g->service->preamble);
+    return 0;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+/* /git/APP.git/WHAT */
+static int split(const char *path, char **ret_app, struct str *ret_what, struct err *err)
+{
+    struct str rest = str_of(path + strlen("/git/")), name = str_cut(&rest, '/');
+    if (name.len > 4 && memcmp(name.ptr + name.len - 4, ".git", 4) == 0)
+        name.len -= 4;
+    *ret_app = xstrndup(name.ptr, name.len);
+    *ret_what = rest;
+    return app_name_check(*ret_app, err);
+}
+
+static const struct service *service_called(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        if (str_eq(name, str_of(services[i].name)))
+            return &services[i];
+    return NULL;
+}
+
+static int choose(struct git *g, struct str what, struct err *err)
+{
+    bool get = streq(g->rq->method, "GET");
+    const char *asked = request_query(g->rq, "service");
+    g->advertise = get && str_eq(what, STR("info/refs"));
+    g->service = service_called(g->advertise ? str_of(asked) : what);
+    if (g->service && (g->advertise || streq(g->rq->method, "POST")))
+        return identity_need(&g->rq->who, g->service->role, err);
+    err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
+    return err_hint(err, "use git 1.6.6 or later, over its smart protocol");
+}
+
+/* A push makes the app; looking what is there only makes an empty repository. */
+static int make_app(struct git *g, struct err *err)
+{
+    struct api *api = g->rq->api;
+    bool push = g->service->role > ROLE_VIEWER;
+    _cleanup_free_ char *key = key_app(g->app);
+    bool there = mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
+    if (!there && !push) {
+        err_set(err, ERR_NOT_FOUND, "there is no app '%s'", g->app);
+        return err_hint(err, "davit apps lists them");
+    }
+    int r = repo_make(api->config, g->app, err);
+    if (r < 0 || there || g->advertise)
+        return r;
+    r = app_create(api, &g->rq->who, g->app, err);
+    return r == -ERR_EXISTS ? 0 : r;
+}
+
+int git_open(struct request *rq, struct err *err)
+{
+    struct git *g = xcalloc(1, sizeof(*g));
+    struct str what;
+    g->rq = rq;
+    g->in = g->out = -1;
+    rq->state = g;
+    rq->release = release_request;
+    rq->receive = receive;
+    rq->finish = finish;
+    int r = split(rq->path, &g->app, &what, err);
+    if (r < 0 || (r = choose(g, what, err)) < 0 || (r = make_app(g, err)) < 0)
+        return r;
+    g->ops = (struct stream_ops){.content_type =
+                                     g->advertise ? g->service->advertisement : g->service->result,
+                                 .fill = fill,
+                                 .release = release_stream};
+    if (g->advertise)
+        return 0;
+    const char *coding = request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    if (!coding || streq(coding, "identity"))
+        return start_with_pipe(g, err);
+    if (!streq(coding, "gzip") && !streq(coding, "x-gzip"))
+        return err_set(err, ERR_INVALID, "content encoding '%.32s' isn't known here", coding);
+    rq->receive = receive_gzip;
+    return start_gunzip(g, err);
+}

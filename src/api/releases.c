@@ -1,0 +1,213 @@
+/* Releases: list, show, rollback. */
+#include "api/releases.h"
+
+#include "api/body.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "api/view.h"
+#include "os/file.h"
+
+/* --- list, show ------------------------------------------------------------------------------ */
+
+static void add_release(struct request *rq, const char *app, const struct release *r)
+{
+    reply_noun_with(&rq->out, &release_schema, r, "status", &release_status_schema,
+                    view_release_status(rq->api, app, r->number));
+}
+
+static int by_number_down(const void *a, const void *b)
+{
+    const struct release *x = *(const struct release *const *)a,
+                         *y = *(const struct release *const *)b;
+    return (x->number < y->number) - (x->number > y->number);
+}
+
+/* Newest first; the array is the caller's, what it points to the mirror's. */
+static const struct release **all_releases(struct api *api, const char *app, size_t *ret_n)
+{
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
+    const struct release **all = NULL, *r;
+    struct str parts[2];
+    size_t n = 0;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), prefix); mirror_next(&i);)
+        if (key_match(i.key, "/apps/?/releases/?", parts) &&
+            (r = mirror_value(&i, &release_schema))) {
+            all = xrealloc(all, (n + 1) * sizeof(*all));
+            all[n++] = r;
+        }
+    if (n)
+        qsort(all, n, sizeof(*all), by_number_down);
+    *ret_n = n;
+    return all;
+}
+
+int handle_releases_list(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    size_t n;
+    _cleanup_free_ const struct release **all = all_releases(rq->api, a->name, &n);
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (size_t i = 0; i < n; i++)
+        add_release(rq, a->name, all[i]);
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+static int no_such_release(const char *app, int64_t n, struct err *err)
+{
+    err_set(err, ERR_NOT_FOUND, "%s has no release v%lld", app, (long long)n);
+    return err_hint(err, "davit releases -a %s lists them", app);
+}
+
+int request_release(struct request *rq, const char *app, const struct release **ret,
+                    struct err *err)
+{
+    struct str text = str_of(request_param(rq, "n"));
+    uint64_t n;
+    if (text.len && text.ptr[0] == 'v')
+        text.ptr++, text.len--;
+    int r = str_to_u64(text, 1, INT32_MAX, &n, err);
+    if (r < 0)
+        return err_wrap(err, "the release's number");
+    *ret = view_release(rq->api, app, (int64_t)n);
+    return *ret ? 0 : no_such_release(app, (int64_t)n, err);
+}
+
+int handle_releases_show(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    const struct release *release;
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = request_release(rq, a->name, &release, err)) < 0)
+        return r;
+    add_release(rq, a->name, release);
+    return 0;
+}
+
+/* --- a new one of an old one ----------------------------------------------------------------- */
+
+/* Manifests are blobs of the image store: <state>/images/blobs/sha256/HEX. */
+static bool image_is_there(const struct config *c, const char *digest)
+{
+    const char *hex = strchr(digest, ':');
+    if (!hex || !path_is_component(hex + 1))
+        return false;
+    _cleanup_free_ char *path = path_join(c->state, "images/blobs/sha256/%s", hex + 1);
+    return path_exists(path);
+}
+
+int release_copy(struct change *c, const struct release_from *from, int64_t *ret_number,
+                 struct err *err)
+{
+    _cleanup_free_ char *old_key = key_release(from->app, from->from),
+                        *desired_key = key_desired(from->app);
+    _cleanup_(release_release) struct release old = {0};
+    _cleanup_(desired_release) struct desired d = {0};
+    int r = change_read(c, desired_key, &desired_schema, &d, err);
+    if (r < 0)
+        return r;
+    r = change_read(c, old_key, &release_schema, &old, err);
+    if (r == -ERR_NOT_FOUND)
+        return no_such_release(from->app, from->from, err);
+    if (r < 0)
+        return r;
+    if (!image_is_there(c->api->config, old.image)) {
+        err_set(err, ERR_UNPROCESSABLE, "the image of v%lld was collected", (long long)from->from);
+        return err_hint(err,
+                        "only the last %d releases keep theirs (retain_releases); push that "
+                        "commit again",
+                        (int)c->api->config->retain_releases);
+    }
+    struct release new = old; /* borrows what it doesn't replace */
+    new.number = d.release + 1;
+    new.created = c->now;
+    new.by = c->who->user;
+    new.description = (char *)from->description;
+    if (from->config)
+        new.config = from->config;
+    _cleanup_free_ char *new_key = key_release(from->app, new.number);
+    change_new(c, new_key, &release_schema, &new);
+    *ret_number = d.release = new.number;
+    change_put(c, desired_key, &desired_schema, &d);
+    buf_addf(&c->detail, "%sv%lld", c->detail.len ? " " : "", (long long)new.number);
+    return 0;
+}
+
+/* --- rollback -------------------------------------------------------------------------------- */
+
+struct rollback {
+    const char *app;
+    int64_t to; /* 0: the last one before the current one that was live */
+    int64_t ret_number;
+};
+
+static bool was_live(const struct release_status *s)
+{
+    return s && (s->state == RELEASE_LIVE || s->state == RELEASE_SUPERSEDED);
+}
+
+static int choose(struct api *api, struct rollback *rb, int64_t *ret, struct err *err)
+{
+    size_t n;
+    _cleanup_free_ const struct release **all = all_releases(api, rb->app, &n);
+    const struct desired *d = view_desired(api, rb->app);
+    for (size_t i = 0; !rb->to && i < n; i++) {
+        if (d && all[i]->number < d->release &&
+            was_live(view_release_status(api, rb->app, all[i]->number))) {
+            *ret = all[i]->number;
+            return 0;
+        }
+    }
+    if (!rb->to) {
+        err_set(err, ERR_UNPROCESSABLE, "%s has no earlier release to go back to", rb->app);
+        return err_hint(err, "davit releases -a %s lists them", rb->app);
+    }
+    const struct release_status *s = view_release_status(api, rb->app, rb->to);
+    if (s && s->state == RELEASE_FAILED) {
+        err_set(err, ERR_UNPROCESSABLE, "v%lld failed: %s", (long long)rb->to,
+                s->reason ? s->reason : "it never got ready");
+        return err_hint(err, "choose one that was live: davit releases -a %s", rb->app);
+    }
+    *ret = rb->to;
+    return 0;
+}
+
+static int rollback(struct change *c, void *arg, struct err *err)
+{
+    struct rollback *rb = arg;
+    struct release_from from = {.app = rb->app};
+    int r = choose(c->api, rb, &from.from, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *description = xasprintf("Rollback to v%lld", (long long)from.from);
+    from.description = description;
+    return release_copy(c, &from, &rb->ret_number, err);
+}
+
+int handle_rollback(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    _cleanup_(body_release) json_t *body = NULL;
+    struct rollback rb = {0};
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
+        (r = body_only(body, err, "to", NULL)) < 0 ||
+        (r = body_int(body, "to", 0, INT32_MAX, 0, &rb.to, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    rb.app = name;
+    r = change_make(rq->api, &rq->who, "release.rollback", name, rollback, &rb, err);
+    if (r < 0)
+        return r;
+    const struct release *made = view_release(rq->api, name, rb.ret_number);
+    if (!made)
+        return no_such_release(name, rb.ret_number, err);
+    rq->status = MHD_HTTP_CREATED;
+    reply_noun(&rq->out, NULL, &release_schema, made);
+    return 0;
+}

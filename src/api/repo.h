@@ -1,0 +1,15 @@
+/* An app's bare repository, <state>/git/APP.git, and the app behind a push. */
+#ifndef API_REPO_H
+#define API_REPO_H
+
+#include "api/auth.h"
+
+char *repo_path(const struct config *c, const char *app); /* the caller's */
+/* Makes it if it isn't there; whole or not at all. */
+int repo_make(const struct config *c, const char *app, struct err *err);
+int repo_remove(const struct config *c, const char *app, struct err *err);
+
+/* In apps.c: the change behind `davit apps create` and a first push. */
+int app_create(struct api *api, const struct identity *who, const char *name, struct err *err);
+
+#endif

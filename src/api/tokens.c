@@ -1,0 +1,134 @@
+/* Tokens: 256 random bits, shown once, stored as their SHA-256. */
+#include "api/body.h"
+#include "api/change.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "base/time.h"
+
+enum { TOKEN_NAME_MAX = 64 };
+static const int64_t TTL_MAX = 10LL * 366 * 86400;
+
+/* The hash behind /tokens/HASH. */
+static const char *hash_of(const char *key) { return key + strlen("/tokens/"); }
+
+static bool mine(const struct request *rq, const struct token *t)
+{
+    return t && t->user && streq(t->user, rq->who.user);
+}
+
+static void add_token(struct buf *b, const char *hash, const struct token *t, const char *secret)
+{
+    _cleanup_free_ char *id = xstrndup(hash, TOKEN_ID_LEN);
+    reply_open(b, NULL, '{');
+    if (secret)
+        reply_string(b, "token", secret);
+    reply_string(b, "id", id);
+    reply_string(b, "user", t->user);
+    reply_string(b, "name", t->name);
+    reply_string(b, "created", t->created);
+    reply_string(b, "expires", t->expires);
+    reply_close(b, '}');
+}
+
+int handle_tokens_list(struct request *rq, struct err *err)
+{
+    (void)err;
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/tokens/");
+         mirror_next(&i);) {
+        const struct token *t = mirror_value(&i, &token_schema);
+        if (mine(rq, t))
+            add_token(&rq->out, hash_of(i.key), t, NULL);
+    }
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
+struct new_token {
+    const char *name, *hash;
+    int64_t ttl;
+    struct token ret;
+};
+
+static int create(struct change *c, void *arg, struct err *err)
+{
+    (void)err;
+    struct new_token *n = arg;
+    char expires[TIME_TEXT_LEN + 1] = "";
+    if (n->ttl)
+        time_rfc3339(time_wall_us() + n->ttl * 1000000, expires);
+    struct token t = {
+        .user = c->who->user, .name = (char *)n->name, .created = c->now, .expires = expires};
+    _cleanup_free_ char *key = key_token(n->hash);
+    change_new(c, key, &token_schema, &t);
+    buf_addf(&c->detail, "%.*s %s", TOKEN_ID_LEN, n->hash, n->name);
+    model_release(&token_schema, &n->ret);
+    model_copy(&token_schema, &t, &n->ret);
+    return 0;
+}
+
+static int check_name(const char *name, struct err *err)
+{
+    size_t n = strlen(name);
+    bool ok = n > 0 && n <= TOKEN_NAME_MAX;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = (unsigned char)name[i] >= ' ' && name[i] != 127;
+    return ok ? 0
+              : err_set(err, ERR_INVALID, "a token's name has 1 to %d printable characters",
+                        TOKEN_NAME_MAX);
+}
+
+int handle_tokens_create(struct request *rq, struct err *err)
+{
+    _cleanup_(body_release) json_t *body = NULL;
+    struct new_token n = {0};
+    int r = body_object(buf_str(&rq->body), &body, err);
+    if (r < 0 || (r = body_only(body, err, "name", "ttl", NULL)) < 0 ||
+        (r = body_string(body, "name", &n.name, err)) < 0 || (r = check_name(n.name, err)) < 0 ||
+        (r = body_int(body, "ttl", 0, TTL_MAX, 0, &n.ttl, err)) < 0)
+        return r;
+    uint8_t secret[TOKEN_BYTES];
+    char text[2 * TOKEN_BYTES + 1], hash[TOKEN_HASH_LEN + 1];
+    random_bytes(secret, sizeof(secret));
+    hex_encode(secret, sizeof(secret), text);
+    token_hash(str_of(text), hash);
+    n.hash = hash;
+    r = change_make(rq->api, &rq->who, "token.create", NULL, create, &n, err);
+    if (r < 0)
+        return r;
+    rq->status = MHD_HTTP_CREATED;
+    add_token(&rq->out, hash, &n.ret, text);
+    token_release(&n.ret);
+    return 0;
+}
+
+static int drop(struct change *c, void *arg, struct err *err)
+{
+    const char *key = arg;
+    _cleanup_(token_release) struct token t = {0};
+    int r = change_read(c, key, &token_schema, &t, err);
+    if (r < 0)
+        return r;
+    change_delete(c, key);
+    buf_addf(&c->detail, "%.*s %s", TOKEN_ID_LEN, hash_of(key), t.name ? t.name : "");
+    return 0;
+}
+
+int handle_tokens_delete(struct request *rq, struct err *err)
+{
+    const char *id = request_param(rq, "id");
+    _cleanup_free_ char *key = NULL;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/tokens/");
+         mirror_next(&i);)
+        if (strlen(id) >= TOKEN_ID_LEN && strncmp(hash_of(i.key), id, strlen(id)) == 0 &&
+            mine(rq, mirror_value(&i, &token_schema)) && !key)
+            key = xstrdup(i.key);
+    if (!key) {
+        err_set(err, ERR_NOT_FOUND, "you have no token '%.64s'", id);
+        return err_hint(err, "davit tokens lists them");
+    }
+    rq->status = MHD_HTTP_NO_CONTENT;
+    return change_make(rq->api, &rq->who, "token.delete", NULL, drop, key, err);
+}

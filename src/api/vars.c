@@ -1,0 +1,143 @@
+/* Config variables: each change is a new revision, and where something is deployed a new release
+ * with it. */
+#include "api/body.h"
+#include "api/change.h"
+#include "api/handlers.h"
+#include "api/releases.h"
+#include "api/reply.h"
+#include "api/view.h"
+#include "model/names.h"
+
+int handle_config_get(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    int r = request_app(rq, &a, err);
+    if (r < 0)
+        return r;
+    const struct config_vars *v = view_config(rq->api, a->name);
+    reply_map(&rq->out, NULL, v ? &v->vars : &(struct map){0});
+    return 0;
+}
+
+struct patch {
+    const char *app;
+    const json_t *body; /* name → string, or null to unset */
+    bool release;       /* make one */
+    int64_t ret_release;
+};
+
+static int check_patch(const json_t *body, struct err *err)
+{
+    const char *name;
+    json_t *value;
+    int r;
+    json_object_foreach((json_t *)body, name, value)
+    {
+        if ((r = config_name_check(name, err)) < 0)
+            return r;
+        if (!json_is_string(value) && !json_is_null(value))
+            return err_set(err, ERR_INVALID, "'%s' must be a string, or null to unset it", name);
+    }
+    if (!json_object_size(body))
+        return err_set(err, ERR_INVALID, "the body names no variable");
+    return 0;
+}
+
+static int check_size(const struct map *vars, struct err *err)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < vars->n; i++)
+        total += strlen(vars->items[i].name) + strlen(vars->items[i].value);
+    if (total <= CONFIG_VARS_MAX)
+        return 0;
+    err_set(err, ERR_TOO_LARGE, "all variables together would have %zu bytes, at most %d fit",
+            total, CONFIG_VARS_MAX);
+    return err_hint(err, "keep large values in a file of the app");
+}
+
+/* Applies it; *ret_what becomes "Set A, B" / "Unset C" / "Set A, unset C". False: nothing changes.
+ */
+static bool apply(const json_t *body, struct map *vars, struct buf *ret_what)
+{
+    _cleanup_(buf_release) struct buf set = BUF_INIT, unset = BUF_INIT;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)body, name, value)
+    {
+        const char *old = map_get(vars, name), *new = json_string_value(value);
+        if (!old == !new && (!old || streq(old, new)))
+            continue;
+        struct buf *list = new ? &set : &unset;
+        buf_addf(list, "%s%s", list->len ? ", " : "", name);
+        if (new)
+            map_set(vars, name, new);
+        else
+            map_unset(vars, name);
+    }
+    if (set.len)
+        buf_addf(ret_what, "Set %s", set.ptr);
+    if (unset.len)
+        buf_addf(ret_what, set.len ? ", unset %s" : "Unset %s", unset.ptr);
+    return ret_what->len > 0;
+}
+
+/* The release that carries revision `number`: a copy of the desired one. */
+static int deploy(struct change *c, struct patch *p, int64_t number, const char *what,
+                  struct err *err)
+{
+    const struct desired *d = view_desired(c->api, p->app);
+    const struct release *now = d ? view_release(c->api, p->app, d->release) : NULL;
+    if (!p->release || !now || now->config == number)
+        return 0;
+    struct release_from from = {
+        .app = p->app, .from = d->release, .config = number, .description = what};
+    return release_copy(c, &from, &p->ret_release, err);
+}
+
+static int patch(struct change *c, void *arg, struct err *err)
+{
+    struct patch *p = arg;
+    const struct config_vars *newest = view_config(c->api, p->app);
+    _cleanup_(config_vars_release) struct config_vars v = {0};
+    _cleanup_(buf_release) struct buf what = BUF_CAP(512);
+    if (newest)
+        map_copy(&v.vars, &newest->vars);
+    bool changed = apply(p->body, &v.vars, &what);
+    int r = check_size(&v.vars, err);
+    if (r < 0)
+        return r;
+    v.number = newest ? newest->number : 0;
+    if (changed) {
+        v.number++;
+        v.created = xstrdup(c->now);
+        v.by = xstrdup(c->who->user);
+        _cleanup_free_ char *key = key_config(p->app, v.number);
+        change_new(c, key, &config_vars_schema, &v);
+        buf_adds(&c->detail, what.ptr);
+    }
+    p->ret_release = 0;
+    r = deploy(c, p, v.number, changed ? what.ptr : "Config of before", err);
+    return r < 0 ? r : !changed && !p->ret_release;
+}
+
+int handle_config_set(struct request *rq, struct err *err)
+{
+    const struct app *a;
+    _cleanup_(body_release) json_t *body = NULL;
+    uint64_t restart;
+    int r = request_app(rq, &a, err);
+    if (r < 0 || (r = request_number(rq, "restart", 0, 1, 1, &restart, err)) < 0 ||
+        (r = body_object(buf_str(&rq->body), &body, err)) < 0 || (r = check_patch(body, err)) < 0)
+        return r;
+    _cleanup_free_ char *name = xstrdup(a->name);
+    struct patch p = {.app = name, .body = body, .release = restart};
+    r = change_make(rq->api, &rq->who, "config.set", name, patch, &p, err);
+    if (r < 0)
+        return r;
+    const struct config_vars *v = view_config(rq->api, name);
+    reply_open(&rq->out, NULL, '{');
+    reply_int(&rq->out, "release", p.ret_release);
+    reply_map(&rq->out, "vars", v ? &v->vars : &(struct map){0});
+    reply_close(&rq->out, '}');
+    return 0;
+}

@@ -1,0 +1,80 @@
+#include "api/view.h"
+
+const struct desired *view_desired(struct api *api, const char *app)
+{
+    _cleanup_free_ char *key = key_desired(app);
+    return mirror_get(operator_mirror(api->op), key, &desired_schema, NULL);
+}
+
+const struct release *view_release(struct api *api, const char *app, int64_t n)
+{
+    _cleanup_free_ char *key = key_release(app, n);
+    return mirror_get(operator_mirror(api->op), key, &release_schema, NULL);
+}
+
+const struct release_status *view_release_status(struct api *api, const char *app, int64_t n)
+{
+    _cleanup_free_ char *key = key_release_status(app, n);
+    return mirror_get(operator_mirror(api->op), key, &release_status_schema, NULL);
+}
+
+const struct build *view_build(struct api *api, const char *id)
+{
+    _cleanup_free_ char *key = key_build(id);
+    return mirror_get(operator_mirror(api->op), key, &build_schema, NULL);
+}
+
+const struct build_status *view_build_status(struct api *api, const char *id)
+{
+    _cleanup_free_ char *key = key_build_status(id);
+    return mirror_get(operator_mirror(api->op), key, &build_status_schema, NULL);
+}
+
+bool view_build_finished(const struct build_status *s)
+{
+    return s && s->state != BUILD_QUEUED && s->state != BUILD_RUNNING;
+}
+
+const struct config_vars *view_config(struct api *api, const char *app)
+{
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/config/", app);
+    const struct config_vars *newest = NULL, *v;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), prefix); mirror_next(&i);)
+        if ((v = mirror_value(&i, &config_vars_schema)))
+            newest = v;
+    return newest;
+}
+
+void view_formation(struct api *api, const char *app, struct counts *ret)
+{
+    const struct desired *d = view_desired(api, app);
+    const struct release *r = d ? view_release(api, app, d->release) : NULL;
+    for (size_t i = 0; r && i < r->processes.n; i++) {
+        const struct process *p = list_at(&r->processes, const struct process, i);
+        if (!streq(p->type, "release"))
+            counts_set(ret, p->type, counts_get(&d->formation, p->type, p->quantity));
+    }
+}
+
+void counts_release(struct counts *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        free(c->items[i].name);
+    free(c->items);
+    *c = (struct counts){0};
+}
+
+static char *url(const struct config *c, const char *host, const char *path)
+{
+    if (c->http_port == 80)
+        return xasprintf("http://%s.%s%s", host, c->domain, path);
+    return xasprintf("http://%s.%s:%d%s", host, c->domain, (int)c->http_port, path);
+}
+
+char *view_url(const struct config *c, const char *app) { return url(c, app, ""); }
+
+char *view_git_url(const struct config *c, const char *app)
+{
+    _cleanup_free_ char *path = xasprintf("/git/%s.git", app);
+    return url(c, "api", path);
+}

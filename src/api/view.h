@@ -1,0 +1,25 @@
+/* What handlers look up again and again, from the mirror; pointers are the mirror's, valid until
+ * the loop goes on. */
+#ifndef API_VIEW_H
+#define API_VIEW_H
+
+#include "api/api.h"
+
+const struct desired *view_desired(struct api *api, const char *app);            /* NULL: none */
+const struct release *view_release(struct api *api, const char *app, int64_t n); /* NULL: none */
+const struct release_status *view_release_status(struct api *api, const char *app, int64_t n);
+const struct build *view_build(struct api *api, const char *id);
+const struct build_status *view_build_status(struct api *api, const char *id);
+bool view_build_finished(const struct build_status *s); /* NULL: no */
+/* The newest config revision; NULL: none was ever made. */
+const struct config_vars *view_config(struct api *api, const char *app);
+/* How many instances of each type there should be, the release phase left out. */
+void view_formation(struct api *api, const char *app, struct counts *ret);
+
+/* http://shop.localhost:8080 and http://api.localhost:8080/git/shop.git; the caller's. */
+char *view_url(const struct config *c, const char *app);
+char *view_git_url(const struct config *c, const char *app);
+
+void counts_release(struct counts *c);
+
+#endif
