@@ -46,7 +46,10 @@ class Etcd:
         except OSError:
             return False
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
 
@@ -54,12 +57,11 @@ class Etcd:
 def main():
     with tempfile.TemporaryDirectory(prefix="davit-bench-", dir="/var/tmp") as folder:
         commits = medians([measure("commit", folder, COMMITS) for _ in range(ROUNDS)])
-        etcd = Etcd(folder)
-        try:
-            rounds = [(measure("event", f"sqlite://{folder}/event.db", EVENTS), measure("event", etcd.url, EVENTS))
-                      for _ in range(ROUNDS)]
-        finally:
-            etcd.close()
+        rounds = []
+        for _ in range(ROUNDS):
+            ours = measure("event", f"sqlite://{folder}/event.db", EVENTS)
+            with Etcd(folder) as etcd:
+                rounds.append((ours, measure("event", etcd.url, EVENTS)))
     davit, peer = (medians([r[i] for r in rounds]) for i in (0, 1))
     row("store: durable put, p50", commits["put.p50"], commits["fdatasync.p50"], "<= 1.5", "us", "fdatasync in place")
     row("store: durable put, p50", commits["put.p50"], commits["fdatasync_append.p50"], "<= 1.5", "us",
