@@ -1,0 +1,169 @@
+#include "os/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/str.h"
+#include "base/time.h"
+#include "os/file.h"
+
+#define CGROUPS "/sys/fs/cgroup"
+
+static bool is_fs(const char *path, long magic)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == magic;
+}
+
+/* The group's folder in each hierarchy where it exists. Links (cpu → cpu,cpuacct) are left out. */
+static void group_folders(const char *path, struct strv *ret)
+{
+    struct stat st;
+    while (*path == '/')
+        path++;
+    if (!*path)
+        return; /* never the root: it holds the host */
+    if (is_fs(CGROUPS, CGROUP2_SUPER_MAGIC)) {
+        _cleanup_free_ char *only = xasprintf(CGROUPS "/%s", path);
+        if (stat(only, &st) == 0)
+            strv_add(ret, only);
+        return;
+    }
+    DIR *dir = opendir(CGROUPS);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (e->d_name[0] == '.' || e->d_type != DT_DIR)
+            continue;
+        _cleanup_free_ char *one = xasprintf(CGROUPS "/%s/%s", e->d_name, path);
+        if (is_fs(one, CGROUP_SUPER_MAGIC) || is_fs(one, CGROUP2_SUPER_MAGIC))
+            strv_add(ret, one);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+bool cgroup_exists(const char *path)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    group_folders(path, &folders);
+    return folders.n > 0;
+}
+
+/* Adds `folder` and all below it, each before those inside it. */
+static void add_tree(const char *folder, struct strv *ret)
+{
+    strv_add(ret, folder);
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (e->d_name[0] == '.' || e->d_type != DT_DIR)
+            continue;
+        _cleanup_free_ char *below = xasprintf("%s/%s", folder, e->d_name);
+        add_tree(below, ret);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static void group_trees(const char *path, struct strv *ret)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    group_folders(path, &folders);
+    for (size_t i = 0; i < folders.n; i++)
+        add_tree(folders.items[i], ret);
+}
+
+/* Sends SIGKILL to all in one folder's group, at once where the kernel can (version 2); says how
+ * many there were. */
+static size_t kill_members(const char *folder)
+{
+    _cleanup_free_ char *all = xasprintf("%s/cgroup.kill", folder);
+    _cleanup_close_ int fd = open(all, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "1", 1) < 0)
+        return 0; /* gone meanwhile */
+    _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", folder);
+    _cleanup_(buf_release) struct buf text = BUF_CAP((size_t)1 << 20);
+    if (file_read(procs, &text, NULL) < 0)
+        return 0; /* gone meanwhile */
+    size_t n = 0;
+    for (struct str rest = buf_str(&text), line; rest.len;) {
+        uint64_t pid;
+        line = str_cut(&rest, '\n');
+        if (str_to_u64(line, 1, INT32_MAX, &pid, NULL) < 0)
+            continue;
+        n++;
+        kill((pid_t)pid, SIGKILL);
+    }
+    return n;
+}
+
+int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err)
+{
+    int64_t deadline = time_mono_ms() + timeout_ms;
+    for (int wait_ms = 0;; wait_ms = MIN(wait_ms * 2 + 1, 20)) {
+        _cleanup_(strv_release) struct strv folders = {0};
+        group_trees(path, &folders);
+        size_t left = 0;
+        /* Again and again: a process may fork between the reading of the list and its end. */
+        for (size_t i = 0; i < folders.n; i++)
+            left += kill_members(folders.items[i]);
+        if (!left)
+            return 0;
+        if (time_mono_ms() >= deadline)
+            return err_set(err, ERR_TIMEOUT, "%zu processes of cgroup %s can't be killed", left,
+                           path);
+        poll(NULL, 0, wait_ms);
+    }
+}
+
+int cgroup_remove(const char *path, struct err *err)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    group_trees(path, &folders);
+    for (size_t i = folders.n; i-- > 0;)
+        if (rmdir(folders.items[i]) < 0 && errno != ENOENT)
+            return err_errno(err, "removing cgroup %s", folders.items[i]);
+    return 0;
+}
+
+/* The number behind `key` in a file of lines "key number"; 0 if there is none. */
+static uint64_t keyed_number(const char *path, struct str key)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(4096);
+    if (file_read(path, &text, NULL) < 0)
+        return 0;
+    for (struct str rest = buf_str(&text); rest.len;) {
+        struct str value = str_cut(&rest, '\n'), name = str_cut(&value, ' ');
+        uint64_t n;
+        if (str_eq(name, key) && str_to_u64(value, 0, UINT64_MAX, &n, NULL) == 0)
+            return n;
+    }
+    return 0;
+}
+
+uint64_t cgroup_oom_kills(const char *path)
+{
+    while (*path == '/')
+        path++;
+    bool two = is_fs(CGROUPS, CGROUP2_SUPER_MAGIC);
+    _cleanup_free_ char *file = two ? xasprintf(CGROUPS "/%s/memory.events", path)
+                                    : xasprintf(CGROUPS "/memory/%s/memory.oom_control", path);
+    return keyed_number(file, STR("oom_kill"));
+}
+
+int cgroup_hide_hybrid(struct err *err)
+{
+    if (is_fs(CGROUPS, CGROUP2_SUPER_MAGIC) || !is_fs(CGROUPS "/unified", CGROUP2_SUPER_MAGIC))
+        return 0;
+    /* A cover, since crun makes folders in what it takes for one more hierarchy: they go with it.
+     */
+    if (mount("hidden", CGROUPS "/unified", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m") <
+        0)
+        return err_errno(err, "hiding " CGROUPS "/unified");
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* Control groups by their path below the root ("davit/shop.web.1"), on hosts with version 1,
+ * version 2 or a mix of both: each function does it in every hierarchy where the group exists. */
+#ifndef OS_CGROUP_H
+#define OS_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Whether the group exists in any hierarchy. */
+bool cgroup_exists(const char *path);
+/* Kills every process in the group and in those below it, with SIGKILL, and waits until it is
+ * empty, at most `timeout_ms` (ERR_TIMEOUT). A group that doesn't exist is fine. */
+int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err);
+/* Removes the group and those below it; they must be empty. One that doesn't exist is fine. */
+int cgroup_remove(const char *path, struct err *err);
+/* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */
+uint64_t cgroup_oom_kills(const char *path);
+
+/* crun 1.8 refuses hosts where version 1 is in use and /sys/fs/cgroup/unified holds controllers of
+ * version 2. This hides that one mount, in the mount namespace we are in: one of our own
+ * (namespace_mounts). On other hosts there is nothing to do. */
+int cgroup_hide_hybrid(struct err *err);
+
+#endif

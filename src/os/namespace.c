@@ -1,0 +1,88 @@
+#include "os/namespace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+int namespace_mounts(struct err *err)
+{
+    if (unshare(CLONE_NEWNS) < 0)
+        return err_errno(err, "making a mount namespace");
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return err_errno(err, "separating the mounts from the host's");
+    return 0;
+}
+
+int namespace_network(struct err *err)
+{
+    if (unshare(CLONE_NEWNET) < 0)
+        return err_errno(err, "making a network namespace");
+    return 0;
+}
+
+/* Descriptors that are closed together. */
+struct fds {
+    int *items;
+    size_t n;
+};
+
+static void fds_release(struct fds *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        close(f->items[i]);
+    free(f->items);
+}
+
+static int open_folder(struct fds *f, const char *path, struct err *err)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, "opening folder %s", path);
+    f->items[f->n++] = fd;
+    return fd;
+}
+
+/* The mount's options name every folder by the number of its descriptor, relative to
+ * /proc/self/fd. The kernel wants the top layer first. */
+static int overlay_options(struct fds *fds, const struct strv *layers, const char *upper,
+                           const char *work, struct buf *ret, struct err *err)
+{
+    int up = open_folder(fds, upper, err);
+    int wk = up < 0 ? up : open_folder(fds, work, err);
+    if (wk < 0)
+        return wk;
+    buf_addf(ret, "upperdir=%d,workdir=%d,lowerdir=", up, wk);
+    for (size_t i = layers->n; i-- > 0;) {
+        int fd = open_folder(fds, layers->items[i], err);
+        if (fd < 0)
+            return fd;
+        buf_addf(ret, "%d%s", fd, i ? ":" : "");
+    }
+    return buf_check(ret, "list of layers", err);
+}
+
+int mount_overlay(const struct strv *layers, const char *upper, const char *work,
+                  const char *target, struct err *err)
+{
+    _cleanup_(fds_release) struct fds fds = {xcalloc(layers->n + 2, sizeof(int)), 0};
+    _cleanup_(buf_release) struct buf options = BUF_CAP(4095); /* a page with its NUL */
+    int r = overlay_options(&fds, layers, upper, work, &options, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (back < 0 || chdir("/proc/self/fd") < 0)
+        return err_errno(err, "entering /proc/self/fd");
+    if (mount("overlay", target, "overlay", MS_NODEV, options.ptr) < 0)
+        r = err_errno(err, "mounting %zu layers at %s", layers->n, target);
+    if (fchdir(back) < 0 && r == 0)
+        r = err_errno(err, "going back to the working folder");
+    return r;
+}
+
+int mount_remove(const char *target, struct err *err)
+{
+    if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
+        return 0;
+    return err_errno(err, "unmounting %s", target);
+}

@@ -1,0 +1,22 @@
+/* Namespaces of the calling process (one thread), and what is mounted in them. */
+#ifndef OS_NAMESPACE_H
+#define OS_NAMESPACE_H
+
+#include "base/str.h"
+
+/* A mount namespace of our own: what the host unmounts goes away here too, what is mounted here
+ * never shows on the host and ends with the last process inside. */
+int namespace_mounts(struct err *err);
+/* A network namespace of our own with nothing in it but a lo that is down. Sockets opened before
+ * stay in the old one. */
+int namespace_network(struct err *err);
+
+/* Mounts `layers` (folders, bottom first, at least one) as one tree at `target`, writable through
+ * `upper` with `work` beside it. Names may hold any character; as many layers as the kernel takes
+ * (500), since they are handed over as descriptors, not as one long option. */
+int mount_overlay(const struct strv *layers, const char *upper, const char *work,
+                  const char *target, struct err *err);
+/* Takes away what is mounted at `target` even while it is in use; nothing there is fine. */
+int mount_remove(const char *target, struct err *err);
+
+#endif

@@ -1,0 +1,32 @@
+/* The container, by crun: its root filesystem, its start, its end. */
+#ifndef SHIM_CONTAINER_H
+#define SHIM_CONTAINER_H
+
+#include <sys/types.h>
+
+#include "shim/spec.h"
+
+struct container {
+    const struct spec *spec;
+    const char *bundle; /* the folder with config.json */
+    char *state;        /* crun's state folder */
+    char *pid_file;
+};
+
+/* `bundle` is …/instances/NAME: crun's state lies beside `instances`. */
+void container_init(struct container *c, const struct spec *spec, const char *bundle);
+void container_release(struct container *c);
+
+/* Mounts the layers with an empty writable layer on top. */
+int container_mount(const struct container *c, struct err *err);
+void container_unmount(const struct container *c);
+/* Starts crun, which starts the app with `output` as its stdout and stderr and then ends; the app
+ * becomes our child (we must be a subreaper). Gives a pidfd of crun. */
+int container_start(const struct container *c, int output, int *ret_pidfd, struct err *err);
+/* After crun has ended well: the app. */
+int container_pid(const struct container *c, pid_t *ret, struct err *err);
+/* Kills and removes whatever there is of it: processes, crun's state, cgroup. Nothing there is
+ * fine. */
+int container_clear(const struct container *c, struct err *err);
+
+#endif

@@ -1,0 +1,299 @@
+#include "shim/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "os/cgroup.h"
+#include "os/namespace.h"
+#include "os/netlink.h"
+#include "os/pidfd.h"
+#include "shim/applog.h"
+#include "shim/container.h"
+#include "shim/network.h"
+#include "shim/policy.h"
+#include "shim/status.h"
+
+enum { PIPE_SIZE = 262144 };
+
+struct shim {
+    const struct spec *spec;
+    char *status_path;
+    struct policy policy;
+    struct status status;
+    struct container container;
+    struct applog log;
+    bool networked;
+    bool killed; /* SIGKILL was ours */
+    int host;    /* netlink into the host's network namespace */
+    int signals;
+    int pipe[2]; /* of the app's output; both ends stay open over restarts */
+    int crun;    /* pidfd while it runs, else -1 */
+    int app;     /* pidfd while it runs, else -1 */
+};
+
+static const char *name_in_log(enum shim_state state)
+{
+    return state == SHIM_RUNNING ? "up" : policy_state_name(state);
+}
+
+static void publish(struct shim *s)
+{
+    struct err err;
+    if (status_write(&s->status, s->status_path, &err) < 0)
+        log_error("%s: writing its status: %s", s->spec->name, err.msg);
+}
+
+/* Puts the new state into log and status. */
+static void announce(struct shim *s, enum shim_state before)
+{
+    enum shim_state now = s->policy.state;
+    int64_t wall = time_wall_us();
+    if (!streq(name_in_log(before), name_in_log(now)))
+        applog_say(&s->log, "State changed from %s to %s", name_in_log(before), name_in_log(now));
+    s->status.state = policy_state_name(now);
+    s->status.since = wall;
+    s->status.next = now == SHIM_CRASHED ? wall + (s->policy.wake_ms - time_mono_ms()) * 1000 : 0;
+    publish(s);
+}
+
+/* Why it ended or couldn't start, as plain ASCII in one line. */
+static void set_reason(struct shim *s, const char *text)
+{
+    char *at = s->status.reason;
+    snprintf(at, sizeof(s->status.reason), "%s", text);
+    for (; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = *at > 0 && *at <= ' ' ? ' ' : '?';
+}
+
+static void close_fd(int *fd)
+{
+    closep(fd);
+    *fd = -1;
+}
+
+/* Everything that comes before crun, and crun. */
+static int start(struct shim *s, struct err *err)
+{
+    s->killed = false;
+    s->log.last[0] = '\0';
+    int r = container_clear(&s->container, err);
+    if (!r && !s->networked)
+        r = network_up(s->spec, s->host, err);
+    if (r < 0)
+        return r;
+    s->networked = true;
+    r = container_mount(&s->container, err);
+    return r ? r : container_start(&s->container, s->pipe[1], &s->crun, err);
+}
+
+static void kill_all(struct shim *s)
+{
+    s->killed = true;
+    if (s->app >= 0)
+        applog_say(&s->log, "Error R12 (Exit timeout): not ended %d s after %s, sending SIGKILL",
+                   (int)s->spec->grace, sigabbrev_np((int)s->spec->signal) ?: "its signal");
+    if (s->crun >= 0)
+        pidfd_send_signal(s->crun, SIGKILL, NULL, 0);
+    if (s->app >= 0)
+        pidfd_send_signal(s->app, SIGKILL, NULL, 0); /* takes its whole pid namespace along */
+}
+
+/* Removes what the instance has on the machine. What can't be removed is said and left. */
+static void clean_up(struct shim *s)
+{
+    struct err err;
+    if (container_clear(&s->container, &err) < 0 || network_down(s->spec, s->host, &err) < 0)
+        applog_say(&s->log, "Cleaning up: %s", err.msg);
+    container_unmount(&s->container);
+}
+
+/* Feeds the event to the policy and does what it says; a start that fails is an event again. */
+static void happen(struct shim *s, enum shim_event event)
+{
+    for (;;) {
+        enum shim_state before = s->policy.state;
+        enum shim_action action = policy_step(&s->policy, event, time_mono_ms());
+        if (s->policy.state == SHIM_STOPPED && before != SHIM_STOPPED)
+            clean_up(s);
+        if (action == SHIM_START)
+            s->status.restarts++;
+        if (s->policy.state != before)
+            announce(s, before);
+        if (action == SHIM_SIGNAL)
+            pidfd_send_signal(s->app, (int)s->spec->signal, NULL, 0);
+        if (action == SHIM_KILL)
+            kill_all(s);
+        struct err err;
+        if (action != SHIM_START || start(s, &err) == 0)
+            return;
+        set_reason(s, err.msg);
+        applog_say(&s->log, "Could not start: %s", s->status.reason);
+        event = SHIM_GONE;
+    }
+}
+
+static void drain(struct shim *s)
+{
+    while (applog_read(&s->log, s->pipe[0]))
+        ;
+    applog_finish(&s->log);
+}
+
+/* No child is left that anybody waits for: collects those that crun left to us. */
+static void reap_strays(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}
+
+static void on_crun_end(struct shim *s)
+{
+    int status, sig;
+    pid_t pid;
+    struct err err;
+    if (pidfd_reap(s->crun, &status, &sig) != 1)
+        return;
+    close_fd(&s->crun);
+    if (status == 0 && container_pid(&s->container, &pid, &err) == 0 &&
+        (s->app = pidfd_open(pid, 0)) >= 0) {
+        s->status.pid = pid;
+        s->status.started = time_wall_us();
+        happen(s, SHIM_STARTED);
+        return;
+    }
+    drain(s);
+    char text[64];
+    snprintf(text, sizeof(text), "crun ended with status %d", status);
+    set_reason(s, s->killed        ? "crun did not start it in time"
+                  : s->log.last[0] ? s->log.last
+                                   : text);
+    applog_say(&s->log, "Could not start: %s", s->status.reason);
+    happen(s, SHIM_GONE);
+}
+
+static void say_exit(struct shim *s, int status, int sig)
+{
+    char text[64] = "";
+    if (s->killed)
+        snprintf(text, sizeof(text), "did not stop within %d s", (int)s->spec->grace);
+    else if (status == 128 + SIGKILL && cgroup_oom_kills(s->spec->cgroup) > 0)
+        snprintf(text, sizeof(text), "out of memory");
+    else if (sig && sig != (int)s->spec->signal)
+        snprintf(text, sizeof(text), "killed by SIG%s", sigabbrev_np(sig) ?: "RT");
+    set_reason(s, text);
+    applog_say(&s->log, "Process exited with status %d%s%s%s", status, text[0] ? " (" : "", text,
+               text[0] ? ")" : "");
+}
+
+static void on_app_end(struct shim *s)
+{
+    int status, sig;
+    if (pidfd_reap(s->app, &status, &sig) != 1)
+        return;
+    close_fd(&s->app);
+    drain(s);
+    s->status.pid = 0;
+    s->status.exit = status;
+    say_exit(s, status, sig);
+    reap_strays();
+    happen(s, SHIM_GONE);
+}
+
+static void on_signal(struct shim *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signals, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            happen(s, SHIM_TERM);
+        else if (info.ssi_signo == SIGUSR1)
+            happen(s, SHIM_RESTART);
+}
+
+static int wait_ms(const struct shim *s)
+{
+    if (!s->policy.wake_ms)
+        return -1;
+    int64_t left = s->policy.wake_ms - time_mono_ms();
+    return left <= 0 ? 0 : (int)MIN(left, INT32_MAX);
+}
+
+static void loop(struct shim *s)
+{
+    while (s->policy.state != SHIM_STOPPED) {
+        struct pollfd p[] = {{s->signals, POLLIN, 0},
+                             {s->pipe[0], POLLIN, 0},
+                             {s->crun, POLLIN, 0},
+                             {s->app, POLLIN, 0}};
+        if (poll(p, ARRAY_LEN(p), wait_ms(s)) < 0)
+            continue;
+        if (p[1].revents)
+            applog_read(&s->log, s->pipe[0]);
+        if (p[2].revents)
+            on_crun_end(s);
+        if (p[3].revents)
+            on_app_end(s);
+        if (p[0].revents)
+            on_signal(s);
+        if (wait_ms(s) == 0)
+            happen(s, SHIM_TIMEOUT);
+    }
+}
+
+static int open_fds(struct shim *s, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int *sig = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0}; *sig; sig++)
+        sigaddset(&set, *sig);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->signals < 0 || pipe2(s->pipe, O_CLOEXEC) < 0 ||
+        fcntl(s->pipe[0], F_SETFL, O_NONBLOCK) < 0)
+        return err_errno(err, "opening pipes");
+    fcntl(s->pipe[1], F_SETPIPE_SZ, PIPE_SIZE); /* only quicker */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return err_errno(err, "becoming a subreaper");
+    return netlink_open(&s->host, err);
+}
+
+static int enter_namespaces(struct err *err)
+{
+    int r = namespace_mounts(err);
+    if (!r)
+        r = cgroup_hide_hybrid(err);
+    return r ? r : namespace_network(err);
+}
+
+int supervise(const char *dir, const struct spec *spec, struct err *err)
+{
+    static struct shim s; /* the log's buffers are large, and stay untouched until needed */
+    s.spec = spec;
+    s.status.exit = s.signals = s.host = s.crun = s.app = -1;
+    s.status_path = xasprintf("%s/status", dir);
+    container_init(&s.container, spec, dir);
+    applog_init(&s.log, spec->log, spec->process, spec->log_max, (unsigned)spec->log_files);
+    int r = open_fds(&s, err);
+    if (!r)
+        r = enter_namespaces(err);
+    if (r < 0)
+        return r;
+    policy_init(&s.policy, spec->restart, (int64_t)spec->grace * 1000, time_mono_ms());
+    announce(&s, SHIM_STARTING);
+    if (start(&s, err) < 0) {
+        set_reason(&s, err->msg);
+        applog_say(&s.log, "Could not start: %s", s.status.reason);
+        happen(&s, SHIM_GONE);
+    }
+    loop(&s);
+    return 0;
+}

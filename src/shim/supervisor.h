@@ -1,0 +1,12 @@
+/* One instance, from its first start to its end. */
+#ifndef SHIM_SUPERVISOR_H
+#define SHIM_SUPERVISOR_H
+
+#include "shim/spec.h"
+
+/* Supervises the instance of `dir`, whose lock the caller holds, until it is stopped for good.
+ * Returns after the last status is written. Errors are those of setting up; a start that fails is
+ * no error but a crash. Moves the process into namespaces of its own: once in a process. */
+int supervise(const char *dir, const struct spec *spec, struct err *err);
+
+#endif
