@@ -70,10 +70,13 @@ struct sqlite_store {
     int64_t alarm_not_before;
 };
 
-/* -- statements (sqlite.c) -- */
+/* -- statements and reading (sqlite_read.c) -- */
 
+int sql_prepare(struct sqlite_store *s, struct err *err);
+void sql_finalize(struct sqlite_store *s);
 /* err from SQLite's last error: "doing: state.db: …". */
 int sql_error(struct sqlite_store *s, const char *doing, struct err *err);
+int sql_damaged(struct sqlite_store *s, const char *doing, const char *why, struct err *err);
 /* Steps a bound statement: 1 a row, 0 done (and reset), negative. After a row, sql_end it. */
 int sql_step(struct sqlite_store *s, enum sql q, struct err *err);
 void sql_end(struct sqlite_store *s, enum sql q);
@@ -93,8 +96,15 @@ static inline void bind_text(struct sqlite_store *s, enum sql q, int at, const c
     sqlite3_bind_text(s->sql[q], at, text, -1, SQLITE_STATIC);
 }
 
+/* A text of the row that q stands on; "" where it is NULL, as only in a damaged database. Valid
+ * until the next step. */
+const char *sql_text(struct sqlite_store *s, enum sql q, int column);
 /* The row that GET, LIST or CHANGES stands on. */
 void sql_row_kv(struct sqlite_store *s, enum sql q, struct kv *ret);
+
+int sqlite_get(struct store *store, const char *key, struct kv *ret, struct err *err);
+int sqlite_list(struct store *store, const char *prefix, struct kv_list *ret, struct err *err);
+int sqlite_revision(struct store *store, int64_t *ret, struct err *err);
 
 /* -- writing (sqlite_write.c) -- */
 
@@ -114,6 +124,10 @@ int sqlite_write_begin(struct sqlite_store *s, struct sqlite_write *ret, struct 
 int sqlite_write_commit(struct sqlite_write *w, struct err *err);
 void sqlite_write_end(struct sqlite_write *w);
 
+/* Deletes the key that q (FIND_PREFIX or FIND_LEASED) stands on, as the *sub-th change of the
+ * revision being written, and resets q. */
+int sqlite_delete_found(struct sqlite_write *w, enum sql q, int *sub, struct err *err);
+
 int sqlite_commit(struct store *store, const struct txn *txns, size_t n, int *results,
                   int64_t *ret_revision, struct err *err);
 int sqlite_compact(struct store *store, int64_t revision, struct err *err);
@@ -125,11 +139,9 @@ int sqlite_lease_keepalive(struct store *store, int64_t lease, struct err *err);
 int sqlite_lease_revoke(struct store *store, int64_t lease, struct err *err);
 /* Deletes the keys of every lease that is due, each lease in a revision of its own. */
 int sqlite_lease_expire(struct sqlite_write *w, struct err *err);
-/* The same for who is about to read: a transaction only if one is due. */
-int sqlite_lease_settle(struct sqlite_store *s, struct err *err);
-/* Deletes the key in the revision being written, as its sub-th change. */
-int sqlite_delete_key(struct sqlite_write *w, const char *key, int *sub, struct err *err);
-
+/* The same for who is about to read: a transaction only if one is due. Where it fails (a full
+ * disk), the keys vanish later, and reading goes on; returns whether it failed. */
+bool sqlite_lease_settle(struct sqlite_store *s);
 /* -- watching (sqlite_watch.c) -- */
 
 int sqlite_watch(struct store *store, const char *prefix, int64_t from, struct watch **ret,

@@ -17,14 +17,9 @@ static int drop(struct sqlite_write *w, int64_t lease, struct err *err)
     int sub = 0, r;
     w->revision++;
     bind_int(s, SQL_FIND_LEASED, 1, lease);
-    while ((r = sql_step(s, SQL_FIND_LEASED, err)) > 0) {
-        _cleanup_free_ char *key =
-            xstrdup((const char *)sqlite3_column_text(s->sql[SQL_FIND_LEASED], 0));
-        sql_end(s, SQL_FIND_LEASED);
-        r = sqlite_delete_key(w, key, &sub, err);
-        if (r < 0)
-            return r;
-    }
+    while ((r = sql_step(s, SQL_FIND_LEASED, err)) > 0)
+        if ((r = sqlite_delete_found(w, SQL_FIND_LEASED, &sub, err)) < 0)
+            break;
     if (r < 0)
         return r;
     if (sub == 0)
@@ -46,16 +41,16 @@ int sqlite_lease_expire(struct sqlite_write *w, struct err *err)
     }
 }
 
-int sqlite_lease_settle(struct sqlite_store *s, struct err *err)
+bool sqlite_lease_settle(struct sqlite_store *s)
 {
     int64_t due;
     bind_int(s, SQL_LEASE_DUE, 1, time_mono_ms());
-    int r = sql_integer(s, SQL_LEASE_DUE, &due, err);
+    int r = sql_integer(s, SQL_LEASE_DUE, &due, NULL);
     if (r < 0 || !due)
-        return r;
+        return r < 0;
     _cleanup_(sqlite_write_end) struct sqlite_write w;
-    r = sqlite_write_begin(s, &w, err);
-    return r < 0 ? r : sqlite_write_commit(&w, err);
+    r = sqlite_write_begin(s, &w, NULL);
+    return r < 0 || sqlite_write_commit(&w, NULL) < 0;
 }
 
 int sqlite_lease_grant(struct store *store, int64_t ttl_s, int64_t *ret_lease, struct err *err)

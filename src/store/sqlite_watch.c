@@ -74,7 +74,7 @@ static int on_alarm(struct sqlite_store *s, struct err *err)
     if (read(s->alarm, &ticks, sizeof(ticks)) < 0)
         return 0;
     s->alarm_at = 0;
-    if (sqlite_lease_settle(s, NULL) < 0)
+    if (sqlite_lease_settle(s))
         s->alarm_not_before = time_mono_ms() + EXPIRE_RETRY_MS;
     return reset_alarm(s, err);
 }
@@ -100,10 +100,8 @@ static int compacted(const struct sqlite_watch *w, struct err *err)
 static void take_row(struct sqlite_watch *w, size_t *bytes)
 {
     struct sqlite_store *s = store_of(w);
-    sqlite3_stmt *row = s->sql[SQL_CHANGES];
-    const char *key = (const char *)sqlite3_column_text(row, 1);
-    w->seen = sqlite3_column_int64(row, 0);
-    if (strncmp(key, w->prefix, w->prefix_len) != 0)
+    w->seen = sqlite3_column_int64(s->sql[SQL_CHANGES], 0);
+    if (strncmp(sql_text(s, SQL_CHANGES, 1), w->prefix, w->prefix_len) != 0)
         return;
     struct kv *kv = &w->batch[w->n++];
     sql_row_kv(s, SQL_CHANGES, kv);
@@ -141,11 +139,13 @@ static int read_batch(struct sqlite_watch *w, struct err *err)
 int sqlite_watch_next(struct watch *watch, struct kv *ret, struct err *err)
 {
     struct sqlite_watch *w = (struct sqlite_watch *)watch;
-    int r = hear(store_of(w), err);
-    if (r == 0 && w->taken == w->n && w->behind)
-        r = read_batch(w, err);
-    if (r < 0)
-        return r;
+    if (w->taken == w->n) {
+        int r = hear(store_of(w), err);
+        if (r == 0 && w->behind)
+            r = read_batch(w, err);
+        if (r < 0)
+            return r;
+    }
     if (w->taken == w->n)
         return 0;
     *ret = w->batch[w->taken++];

@@ -140,7 +140,7 @@ static int put(struct sqlite_write *w, const struct txn_op *op, int *sub, struct
     return insert(w, op->key, old.id ? old.created : w->revision, op->lease, &value, sub, err);
 }
 
-int sqlite_delete_key(struct sqlite_write *w, const char *key, int *sub, struct err *err)
+static int delete_key(struct sqlite_write *w, const char *key, int *sub, struct err *err)
 {
     struct current old;
     int r = find(w->s, key, &old, err);
@@ -148,6 +148,17 @@ int sqlite_delete_key(struct sqlite_write *w, const char *key, int *sub, struct 
         return r;
     r = supersede(w, old.id, err);
     return r < 0 ? r : insert(w, key, 0, 0, NULL, sub, err);
+}
+
+int sqlite_delete_found(struct sqlite_write *w, enum sql q, int *sub, struct err *err)
+{
+    _cleanup_free_ char *key = xstrdup(sql_text(w->s, q, 0));
+    int before = *sub;
+    sql_end(w->s, q);
+    int r = delete_key(w, key, sub, err);
+    if (r == 0 && *sub == before) /* it would be found again for ever */
+        return sql_damaged(w->s, "deleting", "an index knows a key that isn't there", err);
+    return r;
 }
 
 static int delete_prefix(struct sqlite_write *w, const char *prefix, int *sub, struct err *err)
@@ -158,13 +169,7 @@ static int delete_prefix(struct sqlite_write *w, const char *prefix, int *sub, s
         bind_text(s, SQL_FIND_PREFIX, 1, prefix);
         bind_text(s, SQL_FIND_PREFIX, 2, end);
         int r = sql_step(s, SQL_FIND_PREFIX, err);
-        if (r <= 0)
-            return r;
-        _cleanup_free_ char *key =
-            xstrdup((const char *)sqlite3_column_text(s->sql[SQL_FIND_PREFIX], 0));
-        sql_end(s, SQL_FIND_PREFIX);
-        r = sqlite_delete_key(w, key, sub, err);
-        if (r < 0)
+        if (r <= 0 || (r = sqlite_delete_found(w, SQL_FIND_PREFIX, sub, err)) < 0)
             return r;
     }
 }
@@ -173,7 +178,7 @@ static int apply_op(struct sqlite_write *w, const struct txn_op *op, int *sub, s
 {
     switch (op->type) {
     case TXN_PUT: return put(w, op, sub, err);
-    case TXN_DELETE: return sqlite_delete_key(w, op->key, sub, err);
+    case TXN_DELETE: return delete_key(w, op->key, sub, err);
     case TXN_DELETE_PREFIX: return delete_prefix(w, op->key, sub, err);
     case TXN_EXPECT: break;
     }

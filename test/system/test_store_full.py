@@ -1,4 +1,8 @@
 """A full disk: a clear error, nothing half done, and the same handle goes on once there is room."""
+import os
+import time
+from pathlib import Path
+
 import pytest
 
 from store_peers import Peer, disk, listing, needs_root  # noqa: F401
@@ -58,3 +62,32 @@ def test_a_new_store_on_a_full_disk(disk):  # noqa: F811
     status, complaint = Peer(db, "append", "/a", 1, 20).end()
     assert status == 0, complaint
     assert listing(db) == {"/a": 1}
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@needs_root
+def test_a_lease_that_ends_on_a_full_disk(disk):  # noqa: F811
+    """Its keys can't be deleted yet: readers read on, watchers neither give up nor spin."""
+    drive = disk("ext4", 24)
+    db = drive.path / "state.db"
+    owner = Peer(db, "lease", "/leader", 1)
+    assert owner.line()
+    watcher = Peer(db, "watch", "/", 1, 0, 0)
+    assert watcher.line() == "watching" and watcher.line().endswith("/leader held")
+    fill(drive.path / "filler")
+    writer = Peer(db, "insist", "/a", 0, 4000)
+    assert any(text.startswith("no_space") for text in writer.lines())
+    owner.kill()
+    before = cpu_seconds(watcher.process.pid)
+    time.sleep(2.5)  # past the lease's end, and some tries to delete its keys
+    assert Peer(db, "list", "/leader").end()[0] == 0
+    assert cpu_seconds(watcher.process.pid) - before < 0.5
+    (drive.path / "filler").unlink()
+    while not (text := watcher.line()).endswith("/leader deleted"):
+        assert "/a " in text
+    writer.kill()
+    watcher.kill()
