@@ -1,4 +1,4 @@
-/* davitd [--root DIR] [--foreground] [OPERATOR | teardown] */
+/* davitd [--root DIR] [--foreground] [OPERATOR | stacks | teardown] */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "build/build.h"
 #include "daemon/daemon.h"
 #include "os/file.h"
 
@@ -22,6 +23,7 @@ static int usage(FILE *to)
           to);
     for (const struct operator_entry *o = operators; o->name; o++)
         fprintf(to, "    %-10s %s\n", o->name, o->what);
+    fputs("davitd [--root DIR] stacks           make what apps stand on; quick when it is there\n", to);
     fputs("davitd [--root DIR] teardown         stop everything, apps included; data stays\n", to);
     return to == stdout ? 0 : 2;
 }
@@ -79,6 +81,8 @@ static int run(const char *root, bool foreground, const char *what)
             return err_errno(&err, "/proc/self/exe"), complain(&err);
         return parent_run(&c, program, foreground);
     }
+    if (streq(what, "stacks"))
+        return folders_make(&c, &err) < 0 || build_stacks(&c, &err) < 0 ? complain(&err) : 0;
     if (streq(what, "teardown"))
         return teardown(&c, &err) < 0 ? complain(&err) : 0;
     const struct operator_entry *o = operator_entry(what);

@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "build/build.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
 

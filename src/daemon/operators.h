@@ -2,4 +2,5 @@
  * user of the settings, which may bind ports below 1024 all the same. Each main returns the exit
  * status of its process. */
 OPERATOR(gateway, gateway_main, USER, "routes requests to instances by HAProxy")
+OPERATOR(build, build_main, ROOT, "makes images and releases of what is pushed")
 OPERATOR(api, api_main, USER, "HTTP API and git endpoint")

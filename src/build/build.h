@@ -1,0 +1,13 @@
+/* The build operator: sources become images, images become releases. */
+#ifndef BUILD_BUILD_H
+#define BUILD_BUILD_H
+
+#include "model/config.h"
+
+/* The operator; returns the exit status of `davitd build`. Runs as root. */
+int build_main(const struct config *c);
+/* Makes the stack that every app runs on, and says what it does on stdout; quick when it is there.
+ */
+int build_stacks(const struct config *c, struct err *err);
+
+#endif

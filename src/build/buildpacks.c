@@ -1,0 +1,104 @@
+#include "build/buildpacks.h"
+
+#include "build/tree.h"
+#include "os/file.h"
+
+enum { LIST_MAX = 64 * 1024, PACKS_MAX = 16 };
+
+void choice_release(struct choice *c)
+{
+    for (size_t i = 0; i < c->packs.n; i++) {
+        struct buildpack *p = list_at(&c->packs, struct buildpack, i);
+        free(p->name);
+        free(p->dir);
+    }
+    free(c->packs.items);
+    *c = (struct choice){0};
+}
+
+static struct buildpack *add(struct list *l, struct str name)
+{
+    struct buildpack *p = list_add(l, sizeof(*p));
+    p->name = xstrndup(name.ptr, name.len);
+    return p;
+}
+
+static int read_list(const char *dir, struct list *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(LIST_MAX);
+    int r = tree_read(dir, ".buildpacks", &text, err);
+    if (r < 0)
+        return r == -ERR_NOT_FOUND ? 0 : r;
+    struct str rest = buf_str(&text);
+    while (rest.ptr) {
+        struct str line = str_trim(str_cut(&rest, '\n'));
+        if (line.len && line.ptr[0] != '#')
+            add(ret, line);
+    }
+    return 0;
+}
+
+static int no_language(const char *dir, struct err *err)
+{
+    _cleanup_(strv_release) struct strv names = {0};
+    _cleanup_(buf_release) struct buf known = BUF_CAP(400);
+    if (tree_names(dir, &names, NULL) == 0 && !names.n)
+        return err_set(err, ERR_UNPROCESSABLE,
+                       "the source tree is empty: there is nothing to build");
+    language_list(&known);
+    err_set(err, ERR_UNPROCESSABLE, "no known language");
+    return err_hint(err, "A Dockerfile, .buildpacks or one of these files tells it:\n%s",
+                    known.ptr);
+}
+
+const struct language *buildpack_ours(const char *name)
+{
+    struct str s = str_of(name);
+    return language_named(str_starts(s, STR("davit/")) ? name + 6 : name);
+}
+
+static int add_digest(const struct config *c, const struct buildpack *p, struct buf *all,
+                      struct err *err)
+{
+    char digest[HASH_LEN + 1] = "";
+    const struct language *l = buildpack_ours(p->name);
+    _cleanup_free_ char *packs = path_join(c->data, "buildpacks");
+    int r = l ? tree_hash(packs, l->name, digest, err) : 0;
+    buf_addf(all, "%s %s\n", p->name, digest);
+    return r;
+}
+
+int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
+                      struct choice *ret, struct err *err)
+{
+    int r = read_list(dir, &ret->packs, err);
+    for (size_t i = 0; !r && !ret->packs.n && i < app->buildpacks.n; i++)
+        add(&ret->packs, str_of(app->buildpacks.items[i]));
+    if (!r && !ret->packs.n) {
+        if (!(ret->detected = language_detect(dir)))
+            return no_language(dir, err);
+        add(&ret->packs, str_of(ret->detected->name));
+    }
+    if (!r && ret->packs.n > PACKS_MAX)
+        return err_set(err, ERR_UNPROCESSABLE, "more than %d buildpacks", PACKS_MAX);
+    _cleanup_(buf_release) struct buf all = BUF_INIT;
+    for (size_t i = 0; !r && i < ret->packs.n; i++)
+        r = add_digest(c, list_at(&ret->packs, struct buildpack, i), &all, err);
+    text_hash(buf_str(&all), ret->digest);
+    return r;
+}
+
+int buildpacks_fetch(const struct config *c, struct choice *choice, const struct cancel *cancel,
+                     struct output *out, struct err *err)
+{
+    (void)cancel;
+    (void)out;
+    for (size_t i = 0; i < choice->packs.n; i++) {
+        struct buildpack *p = list_at(&choice->packs, struct buildpack, i);
+        const struct language *l = buildpack_ours(p->name);
+        if (!l)
+            return err_set(err, ERR_UNPROCESSABLE, "buildpack '%s' can't be fetched", p->name);
+        p->dir = path_join(c->data, "buildpacks/%s", l->name);
+    }
+    return 0;
+}

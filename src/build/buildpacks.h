@@ -1,0 +1,28 @@
+/* Which buildpacks build an app: those its .buildpacks or app.json name, else ours for its
+ * language.
+ */
+#ifndef BUILD_BUILDPACKS_H
+#define BUILD_BUILDPACKS_H
+
+#include "build/compile.h"
+#include "build/language.h"
+#include "model/procfile.h"
+
+struct choice {
+    struct list packs;               /* of struct buildpack; dir is NULL until fetched */
+    const struct language *detected; /* NULL: the app names its buildpacks */
+    char digest[65];                 /* of names, and of the contents of ours */
+};
+
+/* One of ours by its name ("nodejs" or "davit/nodejs"), NULL if it comes from elsewhere. */
+const struct language *buildpack_ours(const char *name);
+
+void choice_release(struct choice *c);
+/* For the tree in `dir`. ERR_UNPROCESSABLE "no known language" with what is looked for. */
+int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
+                      struct choice *ret, struct err *err);
+/* Fetches the ones from elsewhere into the cache and sets their dirs. */
+int buildpacks_fetch(const struct config *c, struct choice *choice, const struct cancel *cancel,
+                     struct output *out, struct err *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* One run of buildpacks over a source tree, in one container: detect, compile and release of each,
+ * in order (the classic interface; docs/buildpacks.md). */
+#ifndef BUILD_COMPILE_H
+#define BUILD_COMPILE_H
+
+#include "build/container.h"
+
+struct buildpack {
+    char *name; /* "nodejs", or its URL */
+    char *dir;  /* on this machine; copied for the run */
+};
+
+struct compile {
+    const struct config *config;
+    struct image_store *images;
+    const struct cancel *cancel;
+    struct output *out;
+    const char *id;                /* of the build */
+    const char *app, *commit;      /* for the environment; commit may be empty */
+    const struct strv *layers;     /* the root, the source's layer on top */
+    const struct list *buildpacks; /* of struct buildpack */
+    const struct map *vars;        /* config variables, as files in ENV_DIR */
+    const char *cache;             /* folder that stays from build to build */
+};
+
+struct compiled {
+    char *title;          /* what the last buildpack calls the app: "Node.js" */
+    char *diff_id;        /* of what compiling wrote; NULL if that is nothing */
+    struct map processes; /* type → command, from bin/release */
+    struct map env;       /* config_vars of bin/release: defaults in the image */
+    bool depends_known;   /* every buildpack said what its result depends on: */
+    struct strv depends;  /* paths, "$NAME" for a config variable, "$*" for all of them */
+};
+
+void compiled_release(struct compiled *c);
+/* ERR_UNPROCESSABLE "failed to compile Node.js app" when a buildpack failed; what it said is in the
+ * output. */
+int compile_run(const struct compile *c, struct compiled *ret, struct err *err);
+
+/* Parses what bin/release printed: default_process_types and config_vars. Pure. */
+int release_yaml_parse(struct str text, struct map *processes, struct map *env, struct err *err);
+
+#endif

@@ -1,0 +1,233 @@
+#include "build/container.h"
+
+#include <sys/mount.h>
+
+#include "os/cgroup.h"
+#include "os/file.h"
+#include "os/namespace.h"
+
+enum { PIDS_MAX = 4096 };
+
+/* --- its OCI configuration ------------------------------------------------------------------- */
+
+static void add_strings(struct buf *b, const char *const *items)
+{
+    for (size_t i = 0; items[i]; i++) {
+        buf_adds(b, i ? "," : "");
+        json_add_string(b, str_of(items[i]));
+    }
+}
+
+static void add_env(struct buf *b, const struct map *env)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        _cleanup_free_ char *pair = xasprintf("%s=%s", env->items[i].name, env->items[i].value);
+        buf_adds(b, i ? "," : "");
+        json_add_string(b, str_of(pair));
+    }
+}
+
+static void add_bind(struct buf *b, const struct container_bind *m)
+{
+    buf_adds(b, ",{\"type\":\"bind\",\"source\":");
+    json_add_string(b, str_of(m->source));
+    buf_adds(b, ",\"destination\":");
+    json_add_string(b, str_of(m->target));
+    buf_addf(b, ",\"options\":[\"rbind\",\"nosuid\",\"nodev\",\"%s\"]}", m->writable ? "rw" : "ro");
+}
+
+/* Root needs what installing packages needs; the app's user needs nothing. All of it counts only
+ * inside the user namespace. */
+#define ROOT_CAPABILITIES                                                                          \
+    "\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_FSETID\",\"CAP_KILL\","               \
+    "\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_SETPCAP\",\"CAP_SETFCAP\",\"CAP_SYS_CHROOT\""
+
+static uid_t user_of(const struct container *c) { return c->root ? 0 : APP_UID; }
+
+static void add_process(struct buf *b, const struct container *c)
+{
+    unsigned uid = user_of(c);
+    const char *caps = c->root ? ROOT_CAPABILITIES : "";
+    buf_addf(b, "\"process\":{\"user\":{\"uid\":%u,\"gid\":%u,\"umask\":18},\"cwd\":\"%s\",", uid,
+             uid, c->root ? "/" : "/app");
+    buf_addf(b,
+             "\"noNewPrivileges\":true,\"oomScoreAdj\":500,\"capabilities\":{\"bounding\":[%s],"
+             "\"effective\":[%s],\"permitted\":[%s],\"inheritable\":[]},\"args\":[",
+             caps, caps, caps);
+    add_strings(b, c->argv);
+    buf_adds(b, "],\"env\":[");
+    add_env(b, c->env);
+    buf_adds(b, "]},");
+}
+
+static void add_mounts(struct buf *b, const struct container *c)
+{
+    buf_adds(b,
+             "\"mounts\":["
+             "{\"type\":\"proc\",\"source\":\"proc\",\"destination\":\"/proc\"},"
+             "{\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"destination\":\"/dev\",\"options\":"
+             "[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
+             "{\"type\":\"devpts\",\"source\":\"devpts\",\"destination\":\"/dev/pts\",\"options\":"
+             "[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\"]},"
+             "{\"type\":\"tmpfs\",\"source\":\"shm\",\"destination\":\"/dev/shm\",\"options\":"
+             "[\"nosuid\",\"nodev\",\"mode=1777\",\"size=65536k\"]}");
+    for (size_t i = 0; i < c->n_binds; i++)
+        add_bind(b, &c->binds[i]);
+    buf_adds(b, "],");
+}
+
+static char *cgroup_of(const struct container *c)
+{
+    return xasprintf("davit/%s/build/%s", c->config->bridge, c->name);
+}
+
+static void add_linux(struct buf *b, const struct container *c)
+{
+    const struct config *config = c->config;
+    long long base = config->uid_base, memory = config->build_memory << 20;
+    _cleanup_free_ char *cgroup = cgroup_of(c);
+    buf_addf(b,
+             "\"linux\":{\"cgroupsPath\":\"/%s\",\"namespaces\":[{\"type\":\"pid\"},"
+             "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},"
+             "{\"type\":\"cgroup\"}],"
+             "\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],"
+             "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
+             cgroup, base, base);
+    /* cpu.shares of version 1; crun translates it where the host has version 2. */
+    buf_addf(b,
+             "\"resources\":{\"memory\":{\"limit\":%lld},\"cpu\":{\"shares\":%lld},"
+             "\"pids\":{\"limit\":%d}},",
+             memory, MAX((long long)config->build_cpu_weight * 1024 / 100, 2LL), PIDS_MAX);
+    buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
+                "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
+                "\"/proc/sched_debug\",\"/proc/scsi\"],\"readonlyPaths\":[\"/proc/bus\","
+                "\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}");
+}
+
+static int write_config(const struct container *c, const char *bundle, struct err *err)
+{
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    buf_adds(&b, "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
+                 "\"hostname\":\"build\",");
+    add_process(&b, c);
+    add_mounts(&b, c);
+    add_linux(&b, c);
+    buf_adds(&b, "}");
+    _cleanup_free_ char *path = path_join(bundle, "config.json");
+    int r = buf_check(&b, "container's configuration", err);
+    return r < 0 ? r : file_replace(path, buf_str(&b), 0600, err);
+}
+
+/* --- running it ------------------------------------------------------------------------------ */
+
+struct run {
+    const struct container *c;
+    char *bundle, *rootfs, *state, *work;
+    struct strv dirs;
+};
+
+static void run_release(struct run *r)
+{
+    if (r->bundle)
+        dir_remove(r->bundle, NULL);
+    if (r->work)
+        dir_remove(r->work, NULL);
+    strv_release(&r->dirs);
+    free(r->work);
+    free(r->bundle);
+    free(r->rootfs);
+    free(r->state);
+}
+
+/* In the cage: the root, and a place for crun's own notes that goes away with it. */
+static int prepare(void *ctx, struct err *err)
+{
+    struct run *run = ctx;
+    if (mount("tmpfs", run->state, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=4m") < 0)
+        return err_errno(err, "mounting %s", run->state);
+    return mount_overlay(&run->dirs, run->c->upper, run->work, run->rootfs, err);
+}
+
+static int make_bind(const struct container *c, const struct container_bind *b, struct err *err)
+{
+    if (!b->writable || path_exists(b->source))
+        return 0;
+    uid_t owner = (uid_t)c->config->uid_base + user_of(c);
+    int r = dir_make(b->source, 0755, err);
+    if (!r && chown(b->source, owner, owner) < 0)
+        r = err_errno(err, "handing %s to the build", b->source);
+    return r;
+}
+
+static int make_bundle(struct run *run, struct err *err)
+{
+    const struct container *c = run->c;
+    run->bundle = path_join(c->config->run, "build/%s", c->name);
+    run->rootfs = path_join(run->bundle, "rootfs");
+    run->state = path_join(run->bundle, "state");
+    for (size_t i = 0; i < c->layers->n; i++)
+        strv_take(&run->dirs, image_layer_path(c->images, c->layers->items[i]));
+    if (c->extra)
+        strv_add(&run->dirs, c->extra);
+    int r = image_tmp_dir(c->images, &run->work, err);
+    if (!r)
+        r = dir_make(run->rootfs, 0755, err);
+    if (!r)
+        r = dir_make(run->state, 0700, err);
+    for (size_t i = 0; !r && i < c->n_binds; i++)
+        r = make_bind(c, &c->binds[i], err);
+    return r ? r : write_config(c, run->bundle, err);
+}
+
+static int run_in_cage(struct run *run, struct output *out, int *ret_status, struct err *err)
+{
+    const struct container *c = run->c;
+    const char *const argv[] = {"crun",  "--root",   run->state,  "--cgroup-manager=cgroupfs",
+                                "run",   "--bundle", run->bundle, "--",
+                                c->name, NULL};
+    return cage_run(&(struct cage){.argv = argv,
+                                   .out_owner = (uid_t)c->config->uid_base + user_of(c),
+                                   .prepare = prepare,
+                                   .ctx = run,
+                                   .timeout_s = c->timeout_s,
+                                   .cancel = c->cancel},
+                    out, ret_status, err);
+}
+
+int container_run(const struct container *c, struct output *out, int *ret_status, struct err *err)
+{
+    _cleanup_(run_release) struct run run = {.c = c};
+    int r = make_bundle(&run, err);
+    if (!r)
+        r = run_in_cage(&run, out, ret_status, err);
+    _cleanup_free_ char *cgroup = cgroup_of(c);
+    if (cgroup_kill(cgroup, 5000, NULL) == 0)
+        cgroup_remove(cgroup, NULL);
+    return r;
+}
+
+void container_clean(const struct config *c)
+{
+    _cleanup_free_ char *cgroup = xasprintf("davit/%s/build", c->bridge);
+    _cleanup_free_ char *bundles = path_join(c->run, "build");
+    if (cgroup_kill(cgroup, 5000, NULL) == 0)
+        cgroup_remove(cgroup, NULL);
+    dir_remove(bundles, NULL);
+}
+
+/* --- the way out ----------------------------------------------------------------------------- */
+
+void container_network_env(struct map *ret)
+{
+    static const char *const proxies[] = {
+        "http_proxy", "https_proxy", "no_proxy",  "HTTP_PROXY", "HTTPS_PROXY",  "NO_PROXY",
+        "GOPROXY",    "GOSUMDB",     "GONOSUMDB", "GOFLAGS",    "PIP_INDEX_URL"};
+    static const char *const certificates[] = {"SSL_CERT_FILE",      "NODE_EXTRA_CA_CERTS",
+                                               "PIP_CERT",           "CURL_CA_BUNDLE",
+                                               "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"};
+    for (size_t i = 0; i < ARRAY_LEN(proxies); i++)
+        if (getenv(proxies[i]))
+            map_set(ret, proxies[i], getenv(proxies[i]));
+    for (size_t i = 0; i < ARRAY_LEN(certificates); i++)
+        map_set(ret, certificates[i], "/etc/ssl/certs/ca-certificates.crt");
+}

@@ -1,0 +1,49 @@
+/* A container that does one step of a build and ends: crun on an overlay of layers, in a user
+ * namespace, with limits. It has the host's network, to reach registries; the rules of
+ * build/network.h keep it off this machine's own services. */
+#ifndef BUILD_CONTAINER_H
+#define BUILD_CONTAINER_H
+
+#include "build/cage.h"
+#include "image/image.h"
+#include "model/codec.h"
+#include "model/config.h"
+
+/* The user of source trees, compile steps and instances, inside images. */
+enum { APP_UID = 1000 };
+
+/* A folder or file of the host. A writable folder is made if missing, owned by the container's
+ * user.
+ */
+struct container_bind {
+    const char *source, *target;
+    bool writable;
+};
+
+struct container {
+    const struct config *config;
+    struct image_store *images;
+    const char *name;          /* unique among those that run: names its folder and cgroup */
+    const struct strv *layers; /* diff ids of its root, bottom first */
+    const char *extra;         /* or NULL: a folder on top of them that is no layer yet */
+    const char *upper;         /* from image_tmp_dir: collects what it writes */
+    const struct container_bind *binds;
+    size_t n_binds;
+    const char *const *argv;
+    const struct map *env;
+    bool root; /* as the image's root, able to install packages; else as APP_UID */
+    int64_t timeout_s;
+    const struct cancel *cancel; /* or NULL */
+};
+
+/* Runs it to its end; every line it writes goes to `out`. *ret_status is its exit status.
+ * ERR_CANCELLED, ERR_TIMEOUT; ERR_INTERNAL when it could not be run. */
+int container_run(const struct container *c, struct output *out, int *ret_status, struct err *err);
+
+/* The environment that programs need to reach registries from in there: proxies and certificates.
+ * Adds to *ret. */
+void container_network_env(struct map *ret);
+/* Removes the control groups of builds that were killed together with us, at start. */
+void container_clean(const struct config *c);
+
+#endif

@@ -1,0 +1,88 @@
+#include "build/language.h"
+
+#include "build/node.h"
+#include "build/tree.h"
+
+static const struct language languages[] = {
+    {"nodejs", "Node.js", "package.json"},
+    {"python", "Python", "requirements.txt pyproject.toml setup.py"},
+    {"go", "Go", "go.mod"},
+    {"c", "C", "CMakeLists.txt meson.build Makefile makefile GNUmakefile"},
+    {"static", "Static site", "static.json index.html public/index.html"},
+};
+
+static bool has_marker(const struct language *l, const char *dir)
+{
+    struct str rest = str_of(l->markers);
+    while (rest.ptr) {
+        struct str word = str_cut(&rest, ' ');
+        _cleanup_free_ char *path = xstrndup(word.ptr, word.len);
+        if (tree_has_file(dir, path))
+            return true;
+    }
+    return false;
+}
+
+const struct language *language_detect(const char *dir)
+{
+    for (size_t i = 0; i < ARRAY_LEN(languages); i++)
+        if (has_marker(&languages[i], dir))
+            return &languages[i];
+    return NULL;
+}
+
+const struct language *language_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(languages); i++)
+        if (streq(languages[i].name, name))
+            return &languages[i];
+    return NULL;
+}
+
+void language_list(struct buf *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(languages); i++)
+        buf_addf(ret, "%s%s: %s", i ? "\n" : "", languages[i].title, languages[i].markers);
+}
+
+void needs_release(struct needs *n)
+{
+    free(n->run);
+    free(n->compile);
+    strv_release(&n->tools);
+    *n = (struct needs){0};
+}
+
+static int set_needs(const char *run, const char *compile, struct needs *ret)
+{
+    ret->run = xstrdup(run);
+    ret->compile = xstrdup(compile);
+    return 0;
+}
+
+static int node_needs(const char *dir, struct needs *ret, struct err *err)
+{
+    struct node_package p = {0};
+    int r = node_package_read(dir, &p, err);
+    if (r < 0)
+        return r;
+    if (p.installs)
+        strv_add(&ret->tools, "tool-npm");
+    /* Nothing to install or to build: neither compilers nor npm are needed. */
+    set_needs("runtime-nodejs-18", p.installs ? "compile-nodejs-18" : "runtime-nodejs-18", ret);
+    node_package_release(&p);
+    return 0;
+}
+
+int language_needs(const struct language *l, const char *dir, struct needs *ret, struct err *err)
+{
+    if (streq(l->name, "nodejs"))
+        return node_needs(dir, ret, err);
+    if (streq(l->name, "python"))
+        return set_needs("runtime-python-3", "compile-python-3", ret);
+    if (streq(l->name, "go"))
+        return set_needs("stack-run", "compile-go", ret);
+    if (streq(l->name, "static"))
+        return set_needs("runtime-nginx", "stack-run", ret);
+    return set_needs("stack-run", "stack-build", ret);
+}

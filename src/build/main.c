@@ -1,0 +1,185 @@
+/* The operator: looks at /builds/ and /apps/, plans, and has workers do the builds. */
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "build/build.h"
+#include "build/plan.h"
+#include "build/release.h"
+#include "os/file.h"
+
+/* A build that a worker does or has done. */
+struct job {
+    struct job *next;
+    struct builder *builder;
+    struct job_input in;
+    struct job_result result;
+    struct cancel cancel;
+    volatile bool cancelled;
+    bool done;
+    uv_work_t work;
+};
+
+struct builder {
+    struct operator* op;
+    const struct config *config;
+    struct image_store *images;
+    struct job *jobs;
+};
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+static struct job *find_job(const struct builder *b, const char *id)
+{
+    for (struct job *j = b->jobs; j; j = j->next)
+        if (streq(j->in.build.id, id))
+            return j;
+    return NULL;
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct job *j = work->data;
+    job_run(j->builder->config, j->builder->images, &j->in, &j->cancel, &j->result);
+}
+
+static void on_done(uv_work_t *work, int status)
+{
+    (void)status;
+    struct job *j = work->data;
+    j->done = true;
+    operator_poke(j->builder->op);
+}
+
+static void start_job(struct builder *b, const struct build *build)
+{
+    struct job *j = xcalloc(1, sizeof(*j));
+    const struct config_vars *vars = newest_config(operator_mirror(b->op), build->app);
+    j->builder = b;
+    model_copy(&build_schema, build, &j->in.build);
+    if (vars)
+        map_copy(&j->in.vars, &vars->vars);
+    j->cancel = (struct cancel){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &j->cancelled};
+    j->work.data = j;
+    j->next = b->jobs;
+    b->jobs = j;
+    uv_queue_work(operator_loop(b->op), &j->work, on_work, on_done);
+    build_state_put(b->op, build->id, BUILD_RUNNING, NULL);
+}
+
+static void stop_job(struct job *j)
+{
+    j->cancelled = true;
+    if (eventfd_write(j->cancel.fd, 1) < 0)
+        log_error("cancelling build %s: %s", j->in.build.id, strerror(errno));
+}
+
+static void forget_job(struct builder *b, struct job *gone)
+{
+    struct job **at = &b->jobs;
+    while (*at != gone)
+        at = &(*at)->next;
+    *at = gone->next;
+    closep(&gone->cancel.fd);
+    job_input_release(&gone->in);
+    job_result_release(&gone->result);
+    free(gone);
+}
+
+/* --- a pass ---------------------------------------------------------------------------------- */
+
+/* The two watches are apart: an app may be in the store before it is in the mirror. */
+static bool app_exists(struct operator* op, const char *app)
+{
+    _cleanup_free_ char *key = key_app(app);
+    _cleanup_(kv_release) struct kv kv = {0};
+    return mirror_get(operator_mirror(op), key, &app_schema, NULL) ||
+           store_get(operator_store(op), key, &kv, NULL) == 0;
+}
+
+static struct candidate candidate_of(struct builder *b, const struct build *build)
+{
+    _cleanup_free_ char *key = key_build_status(build->id);
+    const struct build_status *s =
+        mirror_get(operator_mirror(b->op), key, &build_status_schema, NULL);
+    const struct job *j = find_job(b, build->id);
+    struct candidate c = {.id = build->id,
+                          .app = build->app,
+                          .state = s ? s->state : BUILD_QUEUED,
+                          .cancel = build->cancel,
+                          .job = !j        ? JOB_NONE
+                                 : j->done ? JOB_DONE
+                                           : JOB_RUNNING};
+    bool open = c.state == BUILD_QUEUED || c.state == BUILD_RUNNING;
+    c.app_exists = !open || app_exists(b->op, build->app);
+    return c;
+}
+
+static void act(struct builder *b, const struct build *build, const struct candidate *c,
+                enum build_action action)
+{
+    struct job *j = find_job(b, build->id);
+    switch (action) {
+    case BUILD_WAIT: break;
+    case BUILD_START: start_job(b, build); break;
+    case BUILD_STOP: stop_job(j); break;
+    case BUILD_COMMIT: release_commit(b->op, build, &j->result); break;
+    case BUILD_FORGET: forget_job(b, j); break;
+    case BUILD_REFUSE:
+        build_state_put(b->op, build->id, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
+                        c->app_exists ? NULL : "the app was destroyed");
+        break;
+    case BUILD_LOST:
+        build_state_put(b->op, build->id, BUILD_FAILED,
+                        "the platform was restarted meanwhile; push again");
+        break;
+    }
+}
+
+static void reconcile(struct operator* op, void *ctx, int64_t now)
+{
+    (void)now;
+    struct builder *b = ctx;
+    size_t n = 0, size = 64;
+    const struct build **builds = xcalloc(size, sizeof(*builds));
+    struct str parts[1];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/builds/"); mirror_next(&i);) {
+        const struct build *build;
+        if (!key_match(i.key, "/builds/?", parts) || !(build = mirror_value(&i, &build_schema)))
+            continue;
+        if (n == size)
+            builds = xrealloc(builds, (size *= 2) * sizeof(*builds));
+        builds[n++] = build;
+    }
+    struct candidate *candidates = xcalloc(MAX(n, (size_t)1), sizeof(*candidates));
+    enum build_action *actions = xcalloc(MAX(n, (size_t)1), sizeof(*actions));
+    for (size_t i = 0; i < n; i++)
+        candidates[i] = candidate_of(b, builds[i]);
+    build_plan(candidates, n, actions);
+    for (size_t i = 0; i < n; i++)
+        act(b, builds[i], &candidates[i], actions[i]);
+    free(actions);
+    free(candidates);
+    free(builds);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static int start(struct operator* op, void *ctx, struct err *err)
+{
+    struct builder *b = ctx;
+    _cleanup_free_ char *dir = path_join(b->config->state, "images");
+    b->op = op;
+    container_clean(b->config);
+    int r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
+    return r ? r : image_store_clean(b->images, err);
+}
+
+int build_main(const struct config *c)
+{
+    static const char *const prefixes[] = {"/apps/", "/builds/", NULL};
+    struct builder b = {.config = c};
+    const struct operator_desc desc = {
+        .name = "build", .prefixes = prefixes, .start = start, .reconcile = reconcile};
+    return operator_run(&desc, c, &b);
+}

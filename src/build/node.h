@@ -1,0 +1,20 @@
+/* What a build has to know of package.json before anything runs. */
+#ifndef BUILD_NODE_H
+#define BUILD_NODE_H
+
+#include "base/str.h"
+
+enum { PACKAGE_JSON_MAX = 1 << 20 };
+
+struct node_package {
+    char *engine;  /* engines.node, NULL if it does not say */
+    bool installs; /* it has dependencies or a step that npm has to run */
+};
+
+void node_package_release(struct node_package *p);
+/* Parses the text of a package.json. ERR_INVALID names line and column. */
+int node_package_parse(struct str text, struct node_package *ret, struct err *err);
+/* The one in `dir`. */
+int node_package_read(const char *dir, struct node_package *ret, struct err *err);
+
+#endif

@@ -1,0 +1,115 @@
+#include "build/processes.h"
+
+static struct process *find(struct list *l, const char *type)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (streq(list_at(l, struct process, i)->type, type))
+            return list_at(l, struct process, i);
+    return NULL;
+}
+
+static struct process *add(struct list *l, const char *type, const char *command)
+{
+    struct process *p = list_add(l, sizeof(*p));
+    p->type = xstrdup(type);
+    p->command = xstrdup(command);
+    p->quantity = streq(type, "web") ? 1 : 0;
+    return p;
+}
+
+static void add_scripts(const struct app_json *app, struct list *ret)
+{
+    struct process *phase = find(ret, "release");
+    if (app->predeploy && phase) {
+        char *both = xasprintf("( %s\n) && ( %s\n)", app->predeploy, phase->command);
+        free(phase->command);
+        phase->command = both;
+    } else if (app->predeploy) {
+        add(ret, "release", app->predeploy);
+    }
+    if (app->postdeploy && !find(ret, "postdeploy"))
+        add(ret, "postdeploy", app->postdeploy);
+}
+
+/* Release phase and postdeploy alone serve nobody. */
+static bool runs_something(struct list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const char *type = list_at(l, struct process, i)->type;
+        if (!streq(type, "release") && !streq(type, "postdeploy"))
+            return true;
+    }
+    return false;
+}
+
+void processes_apply(const struct app_json *app, struct list *processes, struct strv *warnings)
+{
+    for (size_t i = 0; i < app->formation.n; i++) {
+        struct process *p = find(processes, app->formation.items[i].name);
+        if (p)
+            p->quantity = app->formation.items[i].n;
+        else
+            strv_addf(warnings, "app.json: formation names '%s', which is no process of this app",
+                      app->formation.items[i].name);
+    }
+    for (size_t i = 0; i < app->n_checks; i++) {
+        struct process *p = find(processes, app->checks[i].type);
+        const struct list *from = &app->checks[i].checks;
+        if (!p)
+            strv_addf(warnings, "app.json: healthchecks name '%s', which is no process of this app",
+                      app->checks[i].type);
+        for (size_t k = 0; p && k < from->n; k++)
+            model_copy(&check_schema, list_at(from, struct check, k),
+                       list_add(&p->checks, sizeof(struct check)));
+    }
+}
+
+int processes_assemble(struct str procfile, const struct map *defaults, const struct app_json *app,
+                       struct list *ret, struct strv *warnings, struct err *err)
+{
+    int r = procfile.ptr ? procfile_parse(procfile, ret, err) : 0;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; !procfile.ptr && i < defaults->n; i++)
+        add(ret, defaults->items[i].name, defaults->items[i].value);
+    add_scripts(app, ret);
+    if (!runs_something(ret)) {
+        err_set(err, ERR_UNPROCESSABLE, "%s",
+                procfile.ptr ? "the Procfile names no process that runs all the time"
+                             : "no Procfile, and nothing else says what to run");
+        return err_hint(err, "Add a file named Procfile with a line such as   web: ./server");
+    }
+    processes_apply(app, ret, warnings);
+    return 0;
+}
+
+static void generate_secret(char ret[65])
+{
+    unsigned char bytes[32];
+    random_bytes(bytes, sizeof(bytes));
+    hex_encode(bytes, sizeof(bytes), ret);
+}
+
+int env_wishes(const struct app_json *app, const struct map *have, struct map *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf missing = BUF_CAP(400);
+    for (size_t i = 0; i < app->env.n; i++) {
+        const struct env_wish *w = list_at(&app->env, struct env_wish, i);
+        char secret[65];
+        if (map_get(have, w->name))
+            continue;
+        if (w->generate_secret) {
+            generate_secret(secret);
+            map_set(ret, w->name, secret);
+        } else if (w->value) {
+            map_set(ret, w->name, w->value);
+        } else if (w->required) {
+            buf_addf(&missing, "%s%s", missing.len ? ", " : "", w->name);
+        }
+    }
+    if (!missing.len)
+        return 0;
+    err_set(err, ERR_UNPROCESSABLE, "app.json needs config variables that are not set: %s",
+            missing.ptr);
+    return err_hint(err, "Set them:   davit config set NAME=value");
+}

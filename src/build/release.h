@@ -1,0 +1,18 @@
+/* How the end of a build is written down: its status, and for a success the release, all in one
+ * transaction. */
+#ifndef BUILD_RELEASE_H
+#define BUILD_RELEASE_H
+
+#include "build/job.h"
+#include "operator/operator.h"
+
+/* The app's newest config revision, NULL if it has none. Owned by the mirror. */
+const struct config_vars *newest_config(struct mirror *m, const char *app);
+/* Queues the transaction for the end of the pass. One that loses against somebody else's is queued
+ * again by the pass that follows. */
+void release_commit(struct operator* op, const struct build *b, const struct job_result *r);
+/* Queues the build's new state; `error` may be NULL. */
+void build_state_put(struct operator* op, const char *id, enum build_state state,
+                     const char *error);
+
+#endif

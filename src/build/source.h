@@ -1,0 +1,18 @@
+/* The source tree of a build as a layer: app/… of the image. */
+#ifndef BUILD_SOURCE_H
+#define BUILD_SOURCE_H
+
+#include "build/container.h"
+
+struct source {
+    char *diff_id; /* of its layer */
+    char *dir;     /* the layer's folder app/ */
+};
+
+void source_release(struct source *s);
+/* Unpacks the tar at `archive` and seals it. `last`: the diff id of the app's source layer before,
+ * from which unchanged files are linked, or NULL. */
+int source_unpack(const struct config *c, struct image_store *images, const char *archive,
+                  const char *last, struct source *ret, struct err *err);
+
+#endif

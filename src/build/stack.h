@@ -1,0 +1,28 @@
+/* Stacks and runtimes: layers made of Debian's packages, each once on a machine, shared by all
+ * apps.
+ *
+ * A recipe is a list of packages on top of another recipe; the bottom one is made with mmdebstrap:
+ *     stack-run            what every instance stands on
+ *     runtime-nodejs-18    …and Node.js
+ *     stack-build          stack-run and compilers
+ *     compile-python-3     …and what installing Python packages needs
+ * It is made when it is first needed, by whoever needs it first; others who need it meanwhile wait.
+ * The image store's ref of the same name holds the chain of layers. A recipe that changed, or whose
+ * parent was made anew, is made anew. */
+#ifndef BUILD_STACK_H
+#define BUILD_STACK_H
+
+#include "build/container.h"
+
+struct stacks {
+    const struct config *config;
+    struct image_store *images;
+    const struct cancel *cancel; /* or NULL */
+    struct output *out;          /* "-----> Preparing the Node.js 18 runtime (once)" */
+};
+
+/* The layers of the recipe `name`, bottom first: appends their diff ids to *ret. Makes what is
+ * missing. ERR_NOT_FOUND if there is no such recipe. */
+int stack_layers(const struct stacks *s, const char *name, struct strv *ret, struct err *err);
+
+#endif
