@@ -366,7 +366,10 @@ static int make_hardlink(struct unpack *u, const char *target, struct err *err)
  * the two comes first. */
 static int make_opaque(struct unpack *u, const struct place *at, struct err *err)
 {
-    if (at->parent == u->at.root)
+    struct stat st, root;
+    if (fstat(at->parent, &st) < 0 || fstat(u->at.root, &root) < 0)
+        return err_errno(err, "looking at its folder");
+    if (st.st_ino == root.st_ino && st.st_dev == root.st_dev)
         return err_set(err, ERR_INVALID, "it would delete the whole root");
     return opaque_set(at->parent, err);
 }
