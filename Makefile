@@ -1,12 +1,44 @@
-# The front door only: meson builds. `make help` says what there is.
+# The front door only: meson builds, tools/ does the rest.
 BUILD ?= build
+PREFIX ?= /usr/local
+export BUILD PREFIX
 
-.PHONY: help build
+.PHONY: help build up down purge test test-registries ci bench install clean
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+up: ## install what is needed, build, start the platform, push examples/hello
+	@tools/up
+down: ## stop it all: processes, mounts, interfaces, nft tables; data stays
+	@tools/down
+purge: ## the same, and remove all data
+	@tools/down --purge
 
 build: $(BUILD)/build.ninja ## build everything
 	ninja -C $(BUILD)
-
 $(BUILD)/build.ninja:
-	meson setup $(BUILD) .
+	@tools/install build
+	meson setup $(BUILD) . --prefix=$(PREFIX) --buildtype=release -Dtests=false
+
+test: ## all tests that need nothing but this machine
+	@tools/install build run test
+	@tools/user
+	@tools/test unit system
+test-registries: ## deploy the examples with dependencies from npm, PyPI and the Go module proxy
+	@tools/install build run test
+	@tools/user
+	@tools/test unit registries
+ci: ## what CI runs: all of it, slowly
+	@.ci/run
+bench: ## every benchmark beside its peers
+	@tools/install build run test bench
+	@tools/user
+	@tools/test build
+	@bench/run
+
+install: build ## into DESTDIR, with systemd unit, completions and manual
+	meson install -C $(BUILD) --no-rebuild --quiet
+	@[ -n "$(DESTDIR)" ] || tools/user
+
+clean: ## remove what was built here
+	rm -rf $(BUILD) build-*

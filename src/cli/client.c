@@ -207,10 +207,10 @@ int api_stream(struct cli *cli, const char *method, const char *path, int body_f
     return stream(cli, &q, path, &a, err);
 }
 
-int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, const char *what,
-               struct err *err)
+int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
+               void *ctx, const char *what, struct err *err)
 {
-    struct http_request q = {.method = method, .body_fd = body_fd};
+    struct http_request q = {.method = method, .body_fd = body_fd, .sink = sink, .ctx = ctx};
     _cleanup_(http_response_release) struct http_response a = {0};
     int r = stream(cli, &q, path, &a, err);
     if (r < 0)

@@ -43,13 +43,14 @@ int app_call(struct cli *cli, const char *method, const char *pattern, json_t *b
 typedef int (*stream_sink)(void *ctx, const char *data, size_t n);
 int api_stream(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
                void *ctx, struct err *err);
-/* A stream that says at its end how what it tells of went, by its trailer Davit-Result: copied to
- * stdout; anything but success is an error "`what` failed". */
-int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, const char *what,
-               struct err *err);
+/* A stream that says at its end how what it tells of went, by its trailer Davit-Result: anything
+ * but success is an error "`what` failed". */
+int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
+               void *ctx, const char *what, struct err *err);
 
-/* Follows a release of the app until it serves or failed. */
-int follow_release(struct cli *cli, int64_t release, struct err *err);
+/* Waits until a release of the app serves, then says "done, v3" behind what was printed last. When
+ * it fails, what it said comes on stderr. */
+int release_await(struct cli *cli, int64_t release, struct err *err);
 /* POST /v1/tokens; ttl_s 0: until it is revoked. */
 int token_mint(struct cli *cli, const char *name, int64_t ttl_s, json_t **ret, struct err *err);
 

@@ -88,8 +88,8 @@ static int change(struct cli *cli, json_t *vars, const char *doing, struct err *
         printf("... done\n");
         return 0;
     }
-    printf(" and restarting %s... v%lld\n", cli->app, release);
-    return follow_release(cli, release, err);
+    printf(" and restarting %s... ", cli->app);
+    return release_await(cli, release, err);
 }
 
 static int add_setting(struct cli *cli, json_t *vars, const char *arg, struct err *err)

@@ -40,7 +40,7 @@ static void add_query(struct buf *path, const char *name, const char *value)
 static int build(struct cli *cli, const struct buf *path, int fd, struct err *err)
 {
     _cleanup_free_ char *what = xasprintf("deploying %s", cli->app);
-    return api_follow(cli, "POST", path->ptr, fd, what, err);
+    return api_follow(cli, "POST", path->ptr, fd, NULL, NULL, what, err);
 }
 
 static int deploy_image(struct cli *cli, struct buf *path, struct err *err)

@@ -76,7 +76,13 @@ int verb_releases_show(struct cli *cli, struct err *err)
     return 0;
 }
 
-int follow_release(struct cli *cli, int64_t release, struct err *err)
+static int keep(void *ctx, const char *data, size_t n)
+{
+    buf_add(ctx, data, n);
+    return 0;
+}
+
+int release_await(struct cli *cli, int64_t release, struct err *err)
 {
     const char *app;
     int r = cli_app(cli, NULL, &app, err);
@@ -85,7 +91,13 @@ int follow_release(struct cli *cli, int64_t release, struct err *err)
     _cleanup_free_ char *number = xasprintf("%d", (int)release);
     _cleanup_free_ char *path = api_path("/v1/apps/%/releases/%/output", app, number);
     _cleanup_free_ char *what = xasprintf("release v%s of %s", number, app);
-    return api_follow(cli, "GET", path, 0, what, err);
+    _cleanup_(buf_release) struct buf said = BUF_CAP(1 << 20);
+    r = api_follow(cli, "GET", path, 0, keep, &said, what, err);
+    printf(r < 0 ? "failed\n" : "done, v%s\n", number);
+    fflush(stdout);
+    if (r < 0 && said.len)
+        fputs(said.ptr, stderr);
+    return r;
 }
 
 int verb_rollback(struct cli *cli, struct err *err)
@@ -103,6 +115,6 @@ int verb_rollback(struct cli *cli, struct err *err)
         return 0;
     }
     _cleanup_free_ char *what = field_text(release, "description");
-    printf("%s: %s, as v%d\n", cli->app, what, (int)number);
-    return follow_release(cli, number, err);
+    printf("%s of %s... ", what, cli->app);
+    return release_await(cli, number, err);
 }

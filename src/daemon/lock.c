@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -55,6 +56,8 @@ int lock_take(const struct config *c, const char *name, int64_t wait_ms, struct 
         return err_hint(err, "stop it first (kill %d), or use another --root",
                         (int)lock_holder(c, name));
     }
-    TAKE_FD(fd); /* held until the process ends */
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+        return err_errno(err, "%s", path); /* the number is for people and scripts */
+    TAKE_FD(fd);                           /* held until the process ends */
     return 0;
 }

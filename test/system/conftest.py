@@ -8,6 +8,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from davit import Davit  # noqa: E402
 
 
+def pytest_make_parametrize_id(val):
+    """Names of cases stay readable, whatever monsters they are about."""
+    return repr(val)[:40] if isinstance(val, (str, bytes)) and len(val) > 40 else None
+
+
 @pytest.fixture(scope="module")
 def davit():
     """One Davit for the tests of a file, each with apps of its own; torn down and checked for leftovers."""
