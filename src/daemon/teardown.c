@@ -5,6 +5,7 @@
 
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
+#include "gateway/gateway.h"
 #include "os/file.h"
 
 enum { STOP_WAIT_MS = 30000 };
