@@ -43,9 +43,9 @@ int account_become(const struct config *c, struct err *err);
 
 /* Takes the lock of `name` ("davitd", or an operator's) in this root, waiting at most wait_ms for a
  * holder that is about to end. It is held until the process ends. ERR_EXISTS names the holder. */
-int lock_take(const struct config *c, const char *name, int64_t wait_ms, struct err *err);
+int root_lock(const struct config *c, const char *name, int64_t wait_ms, struct err *err);
 /* The process that holds it; 0: nobody. */
-pid_t lock_holder(const struct config *c, const char *name);
+pid_t root_holder(const struct config *c, const char *name);
 
 /* How long to wait before a child that ran for `ran_ms` is started again, given the wait before:
  * 100 ms doubling to 10 s; one that ran for a minute starts over. */

@@ -11,7 +11,7 @@
 /* POSIX locks: they vanish with the process, whatever ends it, and the kernel names the holder. */
 static struct flock whole(short type) { return (struct flock){.l_type = type}; }
 
-pid_t lock_holder(const struct config *c, const char *name)
+pid_t root_holder(const struct config *c, const char *name)
 {
     _cleanup_free_ char *path = path_join(c->run, "%s.lock", name);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -43,7 +43,7 @@ static int lock_within(int fd, int64_t wait_ms)
     return r;
 }
 
-int lock_take(const struct config *c, const char *name, int64_t wait_ms, struct err *err)
+int root_lock(const struct config *c, const char *name, int64_t wait_ms, struct err *err)
 {
     _cleanup_free_ char *path = path_join(c->run, "%s.lock", name);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -52,9 +52,9 @@ int lock_take(const struct config *c, const char *name, int64_t wait_ms, struct 
     struct flock l = whole(F_WRLCK);
     if (fcntl(fd, F_SETLK, &l) < 0 && (!wait_ms || lock_within(fd, wait_ms) < 0)) {
         err_set(err, ERR_EXISTS, "%s already runs for %s as process %d", name,
-                *c->root ? c->root : "this machine", (int)lock_holder(c, name));
+                *c->root ? c->root : "this machine", (int)root_holder(c, name));
         return err_hint(err, "stop it first (kill %d), or use another --root",
-                        (int)lock_holder(c, name));
+                        (int)root_holder(c, name));
     }
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
         return err_errno(err, "%s", path); /* the number is for people and scripts */

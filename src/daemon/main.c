@@ -56,8 +56,8 @@ static int run_operator(const struct operator_entry *o, const struct config *c)
 {
     struct err err;
     pid_t parent = getppid();
-    bool ours = lock_holder(c, "davitd") == parent;
-    if (folders_make(c, &err) < 0 || lock_take(c, o->name, LOCK_WAIT_MS, &err) < 0 ||
+    bool ours = root_holder(c, "davitd") == parent;
+    if (folders_make(c, &err) < 0 || root_lock(c, o->name, LOCK_WAIT_MS, &err) < 0 ||
         (o->as_user && account_become(c, &err) < 0))
         return complain(&err);
     if (ours && die_with(parent) < 0)

@@ -196,7 +196,7 @@ int parent_run(const struct config *c, const char *program, bool foreground)
     struct err err;
     int word = foreground ? -1 : go_background();
     _cleanup_(logfile_freep) struct logfile *log = NULL;
-    if (folders_make(c, &err) < 0 || lock_take(c, "davitd", 0, &err) < 0 ||
+    if (folders_make(c, &err) < 0 || root_lock(c, "davitd", 0, &err) < 0 ||
         logfile_open(c, foreground, &log, &err) < 0)
         return complain(&err);
     struct parent p = {.config = c, .program = program, .log = log};

@@ -12,11 +12,11 @@ enum { STOP_WAIT_MS = 30000 };
 
 static int stop_daemon(const struct config *c, struct err *err)
 {
-    pid_t pid = lock_holder(c, "davitd");
+    pid_t pid = root_holder(c, "davitd");
     if (!pid)
         return 0;
     _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0 || lock_holder(c, "davitd") != pid)
+    if (fd < 0 || root_holder(c, "davitd") != pid)
         return 0; /* ended just now */
     if (syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
         return err_errno(err, "stopping davitd, process %d", (int)pid);
