@@ -123,11 +123,21 @@ static int by_name(struct request *rq, const char *name, struct identity *ret, s
     return 0;
 }
 
+/* What the gateway saw, or told the hook; it sets the header and never passes on a client's. */
+static char *address_of(struct request *rq)
+{
+    const char *seen = request_header(rq, "X-Forwarded-For");
+    return xstrndup(seen ? seen : "unknown", 64);
+}
+
 static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct err *err)
 {
     const char *behalf = request_header(rq, "Davit-On-Behalf-Of");
-    if (behalf && uid == geteuid())
+    if (behalf && uid == geteuid()) {
+        free(ret->from);
+        ret->from = address_of(rq);
         return by_name(rq, behalf, ret, err);
+    }
     if (uid == 0 || uid == geteuid()) {
         ret->user = xstrdup("root");
         ret->role = ROLE_ADMIN;
@@ -137,13 +147,6 @@ static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct e
     if (!p)
         return err_set(err, ERR_FORBIDDEN, "uid %d has no name on this machine", (int)uid);
     return by_name(rq, p->pw_name, ret, err);
-}
-
-/* What the gateway saw; it sets the header and never passes on a client's. */
-static char *address_of(struct request *rq)
-{
-    const char *seen = request_header(rq, "X-Forwarded-For");
-    return xstrndup(seen ? seen : "gateway", 64);
 }
 
 int authenticate(struct request *rq, struct identity *ret, struct err *err)

@@ -143,13 +143,27 @@ static void say_live(struct follower *f)
     end(f, "succeeded");
 }
 
+/* The release that serves instead; 0: none does. */
+static int64_t live_before(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    int64_t n = f->release - 1;
+    for (const struct release_status *s; n > 0; n--)
+        if ((s = view_release_status(api, f->app, n)) && s->state == RELEASE_LIVE)
+            break;
+    return n;
+}
+
 static void say_failed(struct follower *f, const struct release_status *s)
 {
     say(f, " !     Release v%lld failed: %s\n", (long long)f->release,
         s->reason ? s->reason : "it never got ready");
     for (size_t i = 0; i < s->log.n; i++)
         say(f, "       %.1000s\n", s->log.items[i]);
-    say(f, " !     What ran before goes on serving. The whole log: davit logs -a %s\n", f->app);
+    int64_t serving = live_before(f);
+    if (serving)
+        say(f, " !     v%lld goes on serving\n", (long long)serving);
+    say(f, " !     The whole log: davit logs -a %s\n", f->app);
     end(f, "failed");
 }
 

@@ -40,7 +40,8 @@ struct git {
     struct child *child;
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
-    z_stream *gunzip; /* NULL: the body is not compressed */
+    struct buf shallow; /* where the pusher's history is cut off: commits, a blank after each */
+    z_stream *gunzip;   /* NULL: the body is not compressed */
     size_t inflated;
 };
 
@@ -64,6 +65,8 @@ static void add_settings(struct strv *env, const struct config *c)
     add_setting(env, &n, "receive.fsckObjects", "true");
     add_setting(env, &n, "receive.maxInputSize", max);
     add_setting(env, &n, "receive.advertisePushOptions", "false");
+    /* Every second something for the proxy to write: that is how it notices who has gone. */
+    add_setting(env, &n, "receive.keepAlive", "1");
     add_setting(env, &n, "receive.autogc", "false");
     strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
 }
@@ -90,7 +93,9 @@ static void make_env(const struct git *g, struct strv *env)
     strv_addf(env, "DAVIT_SOCKET=%s/davit.sock", c->run);
     strv_addf(env, "DAVIT_APP=%s", g->app);
     strv_addf(env, "DAVIT_USER=%s", g->rq->who.user);
+    strv_addf(env, "DAVIT_FROM=%s", g->rq->who.from);
     strv_addf(env, "DAVIT_BRANCH=%s", branch_of(g->rq->api, g->app));
+    strv_addf(env, "DAVIT_SHALLOW=%s", g->shallow.ptr ? g->shallow.ptr : "");
     add_settings(env, c);
 }
 
@@ -162,13 +167,32 @@ static void close_in(struct git *g)
     g->in = -1;
 }
 
+/* A push from a shallow clone begins with pkt-lines "shallow COMMIT". git itself would refuse it
+ * only after the hook has run, so the hook must know. */
+static void note_shallow(struct git *g, struct str body)
+{
+    static const size_t line = 4 + 8 + 40;
+    g->shallow = BUF_CAP(64 * 1024);
+    while (body.len >= line && memcmp(body.ptr + 4, "shallow ", 8) == 0) {
+        size_t n = line + (body.ptr[line - 4] == '\n');
+        buf_add(&g->shallow, body.ptr + 12, 40);
+        buf_addc(&g->shallow, ' ');
+        body = (struct str){body.ptr + n, body.len - MIN(n, body.len)};
+    }
+}
+
 /* A git that has stopped reading says why in its answer: the rest is thrown away. */
 static int receive(struct request *rq, const char *data, size_t n, size_t *ret_taken,
                    struct err *err)
 {
-    (void)err;
     struct git *g = rq->state;
     *ret_taken = n;
+    if (!g->child) {
+        note_shallow(g, (struct str){data, n});
+        int r = start_with_pipe(g, err);
+        if (r < 0)
+            return r;
+    }
     if (g->in < 0)
         return 0;
     ssize_t w = TEMP_FAILURE_RETRY(write(g->in, data, n));
@@ -253,6 +277,7 @@ static void git_free(struct git *g)
     if (g->gunzip)
         inflateEnd(g->gunzip);
     free(g->gunzip);
+    buf_release(&g->shallow);
     free(g->app);
     free(g);
 }
@@ -350,7 +375,7 @@ int git_open(struct request *rq, struct err *err)
         return 0;
     const char *coding = request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING);
     if (!coding || streq(coding, "identity"))
-        return start_with_pipe(g, err);
+        return 0; /* git starts with the first piece of the body */
     if (!streq(coding, "gzip") && !streq(coding, "x-gzip"))
         return err_set(err, ERR_INVALID, "content encoding '%.32s' isn't known here", coding);
     rq->receive = receive_gzip;

@@ -69,8 +69,9 @@ static int send_head(int api, const struct decision *d, struct err *err)
     add_escaped(&b, d->branch);
     buf_addf(&b,
              " HTTP/1.1\r\nHost: davit\r\nContent-Type: application/x-tar\r\n"
-             "Accept: text/plain\r\nDavit-On-Behalf-Of: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
-             setting("DAVIT_USER"));
+             "Accept: text/plain\r\nDavit-On-Behalf-Of: %s\r\n"
+             "X-Forwarded-For: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+             setting("DAVIT_USER"), setting("DAVIT_FROM"));
     return fd_write_all(api, b.ptr, b.len, err);
 }
 
@@ -185,6 +186,26 @@ static int relay(int api, bool *ret_succeeded, struct err *err)
     return r;
 }
 
+/* Where the pusher's history ends, ours must go on: the commit is part of a ref we have. git would
+ * find that out too, but only after the deploy. */
+static int check_shallow(struct err *err)
+{
+    struct str rest = str_trim(str_of(setting("DAVIT_SHALLOW")));
+    while (rest.len) {
+        struct str cut = str_cut(&rest, ' ');
+        _cleanup_free_ char *contains = xasprintf("--contains=%.*s", (int)cut.len, cut.ptr);
+        _cleanup_(buf_release) struct buf refs = BUF_CAP(4096);
+        struct err ignored; /* a commit we don't have is an error for git, and the answer for us */
+        spawn_run((const char *const[]){"git", "for-each-ref", "--count=1", contains, NULL},
+                  (struct str){0}, &refs, &ignored);
+        if (refs.len)
+            continue;
+        err_set(err, ERR_UNPROCESSABLE, "it comes from a shallow clone, which lacks history");
+        return err_hint(err, "Get the rest, then push again: git fetch --unshallow");
+    }
+    return 0;
+}
+
 static int push(const struct decision *d, bool *ret_succeeded, struct err *err)
 {
     _cleanup_close_ int api = unix_connect(setting("DAVIT_SOCKET"), err);
@@ -211,6 +232,8 @@ int main(void)
     tell(buf_str(&d.words));
     if (!d.accept)
         return 1;
+    if (check_shallow(&err) < 0)
+        return complain(&err);
     if (d.commit && push(&d, &succeeded, &err) < 0)
         return complain(&err);
     return succeeded ? 0 : 1;
