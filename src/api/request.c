@@ -209,6 +209,13 @@ bool request_begin(struct request *rq)
     return request_header(rq, MHD_HTTP_HEADER_EXPECT) ? fail(rq) && answer_error(rq) : fail(rq);
 }
 
+/* libmicrohttpd can answer only before a body or behind it: whose body may be large anyway gets to
+ * hear what was wrong. */
+static uint64_t patience(const struct request *rq)
+{
+    return rq->who.user ? (uint64_t)rq->api->config->upload_max << 21 : DISCARD_MAX;
+}
+
 bool request_data(struct request *rq, const char *data, size_t *n)
 {
     if (rq->gone)
@@ -216,7 +223,7 @@ bool request_data(struct request *rq, const char *data, size_t *n)
     if (rq->failed) {
         rq->discarded += *n;
         *n = 0;
-        return rq->discarded <= DISCARD_MAX;
+        return rq->discarded <= patience(rq);
     }
     size_t taken = 0;
     if (rq->receive(rq, data, *n, &taken, &rq->err) < 0) {

@@ -11,7 +11,7 @@
 
 enum {
     BODY_MAX = 1 << 20,     /* of a JSON body */
-    DISCARD_MAX = 64 << 20, /* of a body nobody wants, before we hang up */
+    DISCARD_MAX = 16 << 20, /* of an unknown client's body, before we hang up */
     REPLY_MAX = 64 << 20,
 };
 
