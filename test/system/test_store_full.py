@@ -64,6 +64,21 @@ def test_a_new_store_on_a_full_disk(disk):  # noqa: F811
     assert listing(db) == {"/a": 1}
 
 
+@needs_root
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_a_store_whose_log_is_to_be_made_again(disk, kind):  # noqa: F811
+    drive = disk(kind, 16)
+    db = drive.path / "state.db"
+    assert Peer(db, "append", "/a", 1, 20).end()[0] == 0
+    for suffix in "-wal", "-shm":
+        Path(f"{db}{suffix}").unlink()
+    fill(drive.path / "filler")
+    status, complaint = Peer(db, "append", "/a", 1, 20).end()
+    assert status != 0 and "no_space" in complaint, complaint
+    (drive.path / "filler").unlink()
+    assert listing(db) == {"/a": 1}
+
+
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

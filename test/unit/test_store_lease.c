@@ -86,6 +86,18 @@ static void test_revoke(void **state)
     assert_err(f, store_lease_keepalive(f->s, lease, &f->err), NOT_FOUND);
 }
 
+static void test_a_lease_without_keys_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int64_t rev = put(f, "a", "1"), now;
+    assert_ok(f, store_lease_revoke(f->s, grant(f, 60), &f->err));
+    grant(f, 1);
+    readable(-1, 1100); /* it ends unseen */
+    assert_int_equal(put(f, "a", "2"), rev + 1);
+    assert_ok(f, store_revision(f->s, &now, &f->err));
+    assert_int_equal(now, rev + 1);
+}
+
 static void test_a_lost_lease_holds_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -153,6 +165,7 @@ int main(void)
         FIXTURE_TEST(test_a_reader_notices),
         FIXTURE_TEST(test_keepalive),
         FIXTURE_TEST(test_revoke),
+        FIXTURE_TEST(test_a_lease_without_keys_changes_nothing),
         FIXTURE_TEST(test_a_lost_lease_holds_nothing),
         FIXTURE_TEST(test_a_put_without_it_lets_go),
         FIXTURE_TEST(test_bad_times),
