@@ -2,6 +2,7 @@
 #include "build/build.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
+#include "run/run.h"
 
 const struct operator_entry operators[] = {
 #define ROOT false

@@ -5,8 +5,8 @@
 
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
-#include "gateway/gateway.h"
 #include "os/file.h"
+#include "run/run.h"
 
 enum { STOP_WAIT_MS = 30000 };
 
@@ -29,7 +29,7 @@ static int stop_daemon(const struct config *c, struct err *err)
 int teardown(const struct config *c, struct err *err)
 {
     int r = stop_daemon(c, err);
-    if (r < 0 || (r = gateway_teardown(c, err)) < 0)
+    if (r < 0 || (r = gateway_teardown(c, err)) < 0 || (r = run_teardown(c, err)) < 0)
         return r;
     return dir_remove(c->run, err);
 }

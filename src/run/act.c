@@ -1,0 +1,223 @@
+#include "run/act.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "os/file.h"
+#include "run/spec.h"
+
+enum { SECCOMP_MAX = 1 << 20, RESOLV_MAX = 65536, CONFIG_JSON_MAX = 4 << 20 };
+
+/* ---- what every start needs ---- */
+
+/* The host's resolvers, but those on its loopback, which no instance reaches. */
+static void read_resolv(struct buf *ret)
+{
+    static const char *const paths[] = {"/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"};
+    _cleanup_(buf_release) struct buf text = BUF_CAP(RESOLV_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(paths) && !text.len; i++)
+        file_read(paths[i], &text, NULL);
+    struct str rest = buf_str(&text);
+    while (rest.ptr) {
+        struct str line = str_cut(&rest, '\n');
+        if (line.len && !str_starts(line, STR("nameserver 127.")) &&
+            !str_starts(line, STR("nameserver ::1")))
+            buf_addf(ret, "%.*s\n", (int)line.len, line.ptr);
+    }
+}
+
+int actor_init(struct actor *a, const struct config *c, struct err *err)
+{
+    _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
+    _cleanup_(buf_release) struct buf resolv = BUF_CAP(RESOLV_MAX);
+    _cleanup_free_ char *path = path_join(c->data, "seccomp.json");
+    _cleanup_free_ char *images = path_join(c->state, "images");
+    *a = (struct actor){.config = c};
+    int r = file_read(path, &profile, err);
+    if (r < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
+        (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
+        return r;
+    a->seccomp = buf_take(&profile);
+    read_resolv(&resolv);
+    a->resolv = buf_take(&resolv);
+    return 0;
+}
+
+void actor_release(struct actor *a)
+{
+    if (a->images)
+        image_store_close(a->images);
+    free(a->seccomp);
+    free(a->resolv);
+    *a = (struct actor){0};
+}
+
+/* ---- starting ---- */
+
+static int own_dir(const struct config *c, const char *path, mode_t mode, struct err *err)
+{
+    uid_t owner = (uid_t)c->uid_base;
+    if (mkdir(path, mode) < 0 || chmod(path, mode) < 0 || chown(path, owner, owner) < 0)
+        return err_errno(err, "creating %s", path);
+    return 0;
+}
+
+static int own_file(const struct config *c, const char *path, struct str text, struct err *err)
+{
+    uid_t owner = (uid_t)c->uid_base;
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 || fchmod(fd, 0644) < 0 || fchown(fd, owner, owner) < 0)
+        return err_errno(err, "creating %s", path);
+    return fd_write_all(fd, text.ptr, text.len, err) < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+/* The topmost layer: what the platform itself puts into the root. */
+static int write_files(const struct launch *l, const struct actor *a, struct err *err)
+{
+    _cleanup_free_ char *top = path_join(l->run_dir, "files");
+    _cleanup_free_ char *etc = path_join(top, "etc");
+    _cleanup_free_ char *tmp = path_join(top, "tmp");
+    _cleanup_free_ char *hosts = path_join(etc, "hosts");
+    _cleanup_free_ char *resolv = path_join(etc, "resolv.conf");
+    _cleanup_(buf_release) struct buf lines = BUF_CAP(4096);
+    launch_hosts(l, &lines);
+    int r = own_dir(l->config, top, 0755, err);
+    if (r < 0 || (r = own_dir(l->config, etc, 0755, err)) < 0 ||
+        (r = own_dir(l->config, tmp, 01777, err)) < 0 ||
+        (r = own_file(l->config, hosts, buf_str(&lines), err)) < 0)
+        return r;
+    return own_file(l->config, resolv, str_of(a->resolv), err);
+}
+
+static int write_private(const char *dir, const char *name, const struct buf *text, struct err *err)
+{
+    _cleanup_free_ char *path = path_join(dir, "%s", name);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, "creating %s", path);
+    return fd_write_all(fd, text->ptr, text->len, err) < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+static int write_folders(const struct launch *l, const struct actor *a, struct err *err)
+{
+    _cleanup_(buf_release) struct buf config = BUF_CAP(CONFIG_JSON_MAX);
+    _cleanup_(buf_release) struct buf spec = BUF_CAP(1 << 20);
+    _cleanup_free_ char *upper = path_join(l->disk, "upper");
+    _cleanup_free_ char *work = path_join(l->disk, "work");
+    _cleanup_free_ char *rootfs = path_join(l->run_dir, "rootfs");
+    _cleanup_free_ char *logs = path_join(l->config->log, "%s", l->app);
+    int r = launch_config(l, &config, err);
+    if (r < 0 || (r = launch_spec(l, &spec, err)) < 0 ||
+        (r = own_dir(l->config, upper, 0755, err)) < 0 ||
+        (r = own_dir(l->config, work, 0700, err)) < 0 || (r = dir_make(rootfs, 0755, err)) < 0 ||
+        (r = dir_make(logs, 0775, err)) < 0 || (r = write_files(l, a, err)) < 0 ||
+        (r = write_private(l->run_dir, "config.json", &config, err)) < 0)
+        return r;
+    return write_private(l->run_dir, "spec", &spec, err);
+}
+
+static void layer_folders(const struct actor *a, const struct image *image, const char *run_dir,
+                          struct strv *ret)
+{
+    for (size_t i = 0; i < image->diff_ids.n; i++)
+        strv_take(ret, image_layer_path(a->images, image->diff_ids.items[i]));
+    strv_take(ret, path_join(run_dir, "files"));
+}
+
+int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,
+              struct err *err)
+{
+    _cleanup_(image_release) struct image image = {0};
+    _cleanup_(strv_release) struct strv layers = {0};
+    const struct process *process = release_process(r, m->type);
+    if (!process)
+        return err_set(err, ERR_NOT_FOUND, "release v%lld has no process type %s",
+                       (long long)r->number, m->type);
+    if (!m->host)
+        return err_set(err, ERR_UNAVAILABLE, "all addresses of the network are taken");
+    int e = image_get(a->images, r->image, &image, err);
+    if (e < 0)
+        return e;
+    layer_folders(a, &image, m->run_dir, &layers);
+    struct launch l = {.config = a->config,
+                       .network = &a->network,
+                       .seccomp = a->seccomp,
+                       .image = &image,
+                       .layers = &layers,
+                       .release = r,
+                       .process = process,
+                       .vars = vars,
+                       .app = m->app,
+                       .id = m->id,
+                       .index = m->index,
+                       .host = m->host,
+                       .run_dir = m->run_dir,
+                       .disk = m->disk};
+    if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, a, err)) < 0)
+        return e;
+    return member_launch(m, err);
+}
+
+/* ---- the log ---- */
+
+void act_log(const struct member *m, const char *text)
+{
+    char when[TIME_TEXT_LEN + 1];
+    _cleanup_free_ char *path = member_log(m);
+    _cleanup_(buf_release) struct buf line = BUF_CAP(16384);
+    time_log_text(time_wall_us(), when);
+    buf_addf(&line, "%s davit[%s.%lld]: %s\n", when, m->type, (long long)m->index, text);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, line.ptr, line.len) < 0)
+        log_warning("%s: %s", path, strerror(errno));
+}
+
+/* The end of the file, from the start of a line. */
+static void read_tail(const char *path, struct buf *ret)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    off_t from = MAX(size - ACT_LOG_TAIL, (off_t)0);
+    char chunk[8192];
+    ssize_t n;
+    while (fd >= 0 && (n = pread(fd, chunk, sizeof(chunk), from)) > 0) {
+        buf_add(ret, chunk, (size_t)n);
+        from += n;
+    }
+    const char *start = size > ACT_LOG_TAIL && ret->len ? memchr(ret->ptr, '\n', ret->len) : NULL;
+    if (start)
+        buf_consume(ret, (size_t)(start + 1 - ret->ptr));
+}
+
+/* 2026-09-16T15:13:46.677020+00:00 app[web.1]: text */
+static bool since_made(struct str line, int64_t made_us)
+{
+    if (line.len <= TIME_TEXT_LEN)
+        return false;
+    char when[TIME_TEXT_LEN + 1] = {0};
+    memcpy(when, line.ptr, TIME_TEXT_LEN);
+    return time_parse(when) >= made_us;
+}
+
+void act_last_lines(const struct member *m, struct strv *ret)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(ACT_LOG_TAIL + 8192);
+    _cleanup_(strv_release) struct strv all = {0};
+    _cleanup_free_ char *path = member_log(m);
+    int64_t made_us = time_wall_us() - (time_mono_ms() - m->made + 1) * 1000;
+    read_tail(path, &text);
+    struct str rest = buf_str(&text);
+    while (rest.ptr) {
+        struct str line = str_cut(&rest, '\n');
+        if (!since_made(line, made_us))
+            continue;
+        struct str words = line;
+        str_cut(&words, ' ');
+        strv_addf(&all, "%.*s", (int)words.len, words.ptr);
+    }
+    for (size_t i = all.n > ACT_LOG_LINES ? all.n - ACT_LOG_LINES : 0; i < all.n; i++)
+        strv_add(ret, all.items[i]);
+}

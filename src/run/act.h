@@ -1,0 +1,32 @@
+/* Carries out what plan decided for one instance. Idempotent: starting over what a killed `run`
+ * left half done is fine. */
+#ifndef RUN_ACT_H
+#define RUN_ACT_H
+
+#include "image/image.h"
+#include "run/fleet.h"
+#include "run/network.h"
+
+enum { ACT_LOG_LINES = 20, ACT_LOG_TAIL = 64 * 1024 };
+
+/* What every start needs. */
+struct actor {
+    const struct config *config;
+    struct network network;
+    struct image_store *images;
+    char *seccomp; /* the profile, JSON */
+    char *resolv;  /* the instances' /etc/resolv.conf */
+};
+
+int actor_init(struct actor *a, const struct config *c, struct err *err);
+void actor_release(struct actor *a);
+
+/* Folders, config.json, spec, shim. vars: the release's config variables, NULL for none. */
+int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,
+              struct err *err);
+/* A line in the instance's log, from `davit`. */
+void act_log(const struct member *m, const char *text);
+/* The last lines the instance logged since it was made, without their time. */
+void act_last_lines(const struct member *m, struct strv *ret);
+
+#endif

@@ -1,0 +1,21 @@
+/* One GET for a health check, on the loop: HTTP/1.1, no redirects followed, Connection: close. */
+#ifndef RUN_HTTPGET_H
+#define RUN_HTTPGET_H
+
+#include <uv.h>
+
+#include "model/nouns.h"
+
+enum { HTTPGET_BODY_MAX = 1 << 20 }; /* of the answer, headers included; the rest isn't looked at */
+
+struct httpget;
+
+/* Asks http://address:port with the check's path, headers, timeout and content. `done` is called
+ * once: why is NULL if it passed, else a predicate: "answered GET /health with 503". Not called
+ * after httpget_cancel. */
+struct httpget *httpget_start(uv_loop_t *loop, const char *address, uint16_t port,
+                              const struct check *check, void (*done)(void *ctx, const char *why),
+                              void *ctx);
+void httpget_cancel(struct httpget *g);
+
+#endif

@@ -1,0 +1,440 @@
+#include "run/run.h"
+
+#include "base/log.h"
+#include "base/time.h"
+#include "operator/operator.h"
+#include "run/act.h"
+#include "run/plan.h"
+#include "run/spec.h"
+
+struct runner {
+    struct operator* op;
+    struct actor actor;
+    struct fleet *fleet;
+    uint16_t next_host;
+};
+
+/* One app in one pass. */
+struct app_pass {
+    struct runner *run;
+    const char *app;
+    int64_t now;
+    const struct desired *desired;
+    struct plan_release *releases;
+    size_t n_releases;
+    struct unit *units;
+    struct member **members; /* beside units; NULL once removed */
+    size_t n;
+    struct plan plan;
+};
+
+static void poke(void *ctx)
+{
+    struct runner *run = ctx;
+    operator_poke(run->op);
+}
+
+static const struct instance *record_of(struct runner *run, const struct member *m)
+{
+    _cleanup_free_ char *key = key_instance(m->app, m->type, m->id);
+    return mirror_get(operator_mirror(run->op), key, &instance_schema, NULL);
+}
+
+/* ---- gathering ---- */
+
+static void gather_releases(struct app_pass *p)
+{
+    struct mirror *m = operator_mirror(p->run->op);
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", p->app);
+    struct str parts[2];
+    size_t size = 0;
+    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
+        if (key_match(i.key, "/apps/?/releases/?/status", parts)) {
+            const struct release_status *s = mirror_value(&i, &release_status_schema);
+            if (s && p->n_releases)
+                p->releases[p->n_releases - 1].state = s->state;
+            continue;
+        }
+        const struct release *r = mirror_value(&i, &release_schema);
+        if (!r)
+            continue;
+        if (p->n_releases == size) {
+            size = MAX(size * 2, (size_t)8);
+            p->releases = xrealloc(p->releases, size * sizeof(*p->releases));
+        }
+        p->releases[p->n_releases++] = (struct plan_release){.release = r};
+    }
+}
+
+/* Notices when the record says something new. */
+static void follow_record(struct member *m, const struct instance *rec, int64_t now)
+{
+    if (rec->state == m->state_seen && rec->pid == m->pid_seen)
+        return;
+    if (m->state_seen < 0) { /* from before we were started */
+        int64_t since = rec->since ? time_parse(rec->since) : -1;
+        int64_t age = since < 0 ? 0 : (time_wall_us() - since) / 1000;
+        m->since = now - MAX(age, (int64_t)0);
+        if (!m->host && rec->ip)
+            m->host = network_host(rec->ip);
+    } else {
+        m->since = now;
+    }
+    m->state_seen = rec->state;
+    m->pid_seen = rec->pid;
+}
+
+static void unit_of(struct runner *run, struct member *m, int64_t now, struct unit *ret)
+{
+    const struct instance *rec = record_of(run, m);
+    if (rec)
+        follow_record(m, rec, now);
+    *ret = (struct unit){
+        .type = m->type,
+        .id = m->id,
+        .release = m->release,
+        .generation = m->generation,
+        .index = m->index,
+        .recorded = rec,
+        .state = rec ? rec->state : INSTANCE_STARTING,
+        .since = rec ? m->since : m->made,
+        .seen_pid = rec ? rec->pid : 0,
+        .made = m->made,
+        .alive = member_alive(m),
+        .told_to_stop = m->told_to_stop,
+        .shim = m->status.state,
+        .pid = m->status.pid,
+        .restarts = m->status.restarts,
+        .exit = m->status.exit,
+        .reason = m->status.reason,
+        .probe = m->probe ? probe_state(m->probe) : PROBE_NONE,
+        .probe_reason = m->probe && *probe_reason(m->probe) ? probe_reason(m->probe) : NULL,
+        .kicked_pid = m->kicked_pid,
+        .attempts = m->attempts,
+        .attempted = m->attempted,
+        .attempt_error = m->attempt_error,
+    };
+}
+
+/* ---- probes ---- */
+
+static const struct release *release_of(const struct app_pass *p, int64_t number)
+{
+    for (size_t i = 0; i < p->n_releases; i++)
+        if (p->releases[i].release->number == number)
+            return p->releases[i].release;
+    return NULL;
+}
+
+static void start_probe(struct app_pass *p, struct member *m, const struct process *process)
+{
+    struct runner *run = p->run;
+    char address[NETWORK_TEXT];
+    _cleanup_free_ char *crun = path_join(operator_config(run->op)->run, "crun");
+    network_address(&run->actor.network, m->host, address);
+    int64_t running = (time_wall_us() - m->status.started) / 1000;
+    struct probe_target t = {.pid = (pid_t)m->status.pid,
+                             .shim = m->shim_pid,
+                             .container = m->name,
+                             .crun_root = crun,
+                             .address = address,
+                             .process = process,
+                             .running_ms = MAX(running, (int64_t)0)};
+    m->probe = probe_start(operator_loop(run->op), &t, poke, run);
+    m->probe_pid = m->status.pid;
+}
+
+/* A probe for the process that runs now, and for no other. */
+static void tend_probe(struct app_pass *p, struct member *m)
+{
+    bool running = member_alive(m) && m->status.state == SHIM_RUNNING && m->status.pid;
+    if (m->probe && (!running || m->probe_pid != m->status.pid)) {
+        probe_stop(m->probe);
+        m->probe = NULL;
+    }
+    const struct release *r = release_of(p, m->release);
+    const struct process *process = r ? release_process(r, m->type) : NULL;
+    if (running && !m->probe && process && !streq(m->type, RELEASE_PHASE))
+        start_probe(p, m, process);
+}
+
+/* ---- acting ---- */
+
+static void attempt(struct app_pass *p, struct member *m)
+{
+    struct runner *run = p->run;
+    const struct release *r = release_of(p, m->release);
+    const struct config_vars *vars = NULL;
+    if (r && r->config) {
+        _cleanup_free_ char *key = key_config(p->app, r->config);
+        vars = mirror_get(operator_mirror(run->op), key, &config_vars_schema, NULL);
+    }
+    struct err err;
+    m->attempts++;
+    m->attempted = p->now;
+    m->told_to_stop = false;
+    m->kicked_pid = 0;
+    free(m->attempt_error);
+    m->attempt_error = NULL;
+    int e = !r ? err_set(&err, ERR_NOT_FOUND, "its release is gone")
+            : r->config && !vars
+                ? err_set(&err, ERR_NOT_FOUND, "revision %lld of its config variables is gone",
+                          (long long)r->config)
+                : act_start(&run->actor, m, r, vars ? &vars->vars : NULL, &err);
+    if (e < 0) {
+        log_error("starting %s: %s", m->name, err.msg);
+        m->attempt_error = xstrdup(err.msg);
+        operator_poke(run->op);
+    }
+}
+
+static void start(struct app_pass *p, const struct action *a)
+{
+    struct member *m = a->unit >= 0 ? p->members[a->unit] : NULL;
+    if (!m) {
+        _cleanup_free_ char *id = instance_id(a->release, a->generation, a->index);
+        m = fleet_add(p->run->fleet, p->app, a->process, id);
+        m->host = a->host;
+    }
+    attempt(p, m);
+}
+
+static void remove_unit(struct app_pass *p, const struct action *a)
+{
+    struct member *m = p->members[a->unit];
+    _cleanup_free_ char *key = key_instance(m->app, m->type, m->id);
+    if (record_of(p->run, m))
+        operator_delete(p->run->op, key);
+    fleet_remove(p->run->fleet, m);
+    p->members[a->unit] = NULL;
+    operator_poke(p->run->op);
+}
+
+static char *rfc3339_now(void)
+{
+    char now[TIME_TEXT_LEN + 1];
+    time_rfc3339(time_wall_us(), now);
+    return xstrdup(now);
+}
+
+static void set_release(struct app_pass *p, const struct action *a)
+{
+    _cleanup_free_ char *key = key_release_status(p->app, a->release);
+    _cleanup_(release_status_release) struct release_status s = {
+        .state = a->state, .since = rfc3339_now(), .reason = xstrdup(a->reason)};
+    if (a->state == RELEASE_FAILED && a->unit >= 0 && p->members[a->unit])
+        act_last_lines(p->members[a->unit], &s.log);
+    log_info("%s v%lld is %s%s%s", p->app, (long long)a->release, release_state_names[a->state],
+             *a->reason ? ": " : "", a->reason);
+    operator_put(p->run->op, key, &release_status_schema, &s);
+}
+
+static void kick(struct app_pass *p, const struct action *a)
+{
+    struct member *m = p->members[a->unit];
+    act_log(m, a->reason);
+    m->kicked_pid = m->status.pid;
+    member_signal(m, SIGUSR1);
+}
+
+static void act(struct app_pass *p, const struct action *a)
+{
+    switch (a->type) {
+    case ACT_START: start(p, a); break;
+    case ACT_REMOVE: remove_unit(p, a); break;
+    case ACT_RELEASE: set_release(p, a); break;
+    case ACT_KICK: kick(p, a); break;
+    case ACT_STOP:
+        p->members[a->unit]->told_to_stop = true;
+        member_signal(p->members[a->unit], SIGTERM);
+        break;
+    }
+}
+
+/* ---- records ---- */
+
+static char *exit_text(const struct shim_status *s)
+{
+    if (s->exit < 0)
+        return s->reason ? xstrdup(s->reason) : NULL;
+    return xasprintf("Process exited with status %lld%s%s%s", (long long)s->exit,
+                     s->reason ? " (" : "", s->reason ? s->reason : "", s->reason ? ")" : "");
+}
+
+static void write_record(struct app_pass *p, struct member *m, int state)
+{
+    struct runner *run = p->run;
+    const struct instance *old = record_of(run, m);
+    const struct release *r = release_of(p, m->release);
+    const struct process *process = r ? release_process(r, m->type) : NULL;
+    bool running = member_alive(m) && m->status.pid;
+    char address[NETWORK_TEXT] = "";
+    if (m->host)
+        network_address(&run->actor.network, m->host, address);
+    _cleanup_(instance_release) struct instance rec = {
+        .app = xstrdup(m->app),
+        .type = xstrdup(m->type),
+        .id = xstrdup(m->id),
+        .index = m->index,
+        .release = m->release,
+        .generation = m->generation,
+        .state = state,
+        .ip = xstrdup(address),
+        .port = process ? process_port(process)
+                : old   ? old->port
+                        : 0,
+        .pid = running ? m->status.pid : 0,
+        .since = old && old->since && old->state == state ? xstrdup(old->since) : rfc3339_now(),
+        .restarts = m->status.restarts,
+        .exit_status = MAX(m->status.exit, (int64_t)0),
+        .reason = exit_text(&m->status)};
+    if (old && model_equal(&instance_schema, old, &rec))
+        return;
+    _cleanup_free_ char *key = key_instance(m->app, m->type, m->id);
+    operator_put(run->op, key, &instance_schema, &rec);
+}
+
+static void write_records(struct app_pass *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct member *m = p->members[i];
+        if (!m)
+            continue;
+        if (p->plan.next[i] == INSTANCE_READY)
+            m->attempts = 0;
+        write_record(p, m, p->plan.next[i]);
+    }
+    for (size_t i = 0; i < fleet_size(p->run->fleet); i++) { /* those born in this pass */
+        struct member *m = fleet_at(p->run->fleet, i);
+        if (streq(m->app, p->app) && m->attempted == p->now && !record_of(p->run, m))
+            write_record(p, m, INSTANCE_STARTING);
+    }
+}
+
+/* ---- the pass ---- */
+
+static void gather_units(struct app_pass *p)
+{
+    struct fleet *f = p->run->fleet;
+    p->units = xcalloc(fleet_size(f), sizeof(*p->units));
+    p->members = xcalloc(fleet_size(f), sizeof(struct member *));
+    for (size_t i = 0; i < fleet_size(f); i++) {
+        struct member *m = fleet_at(f, i);
+        if (!streq(m->app, p->app))
+            continue;
+        tend_probe(p, m);
+        p->members[p->n] = m;
+        unit_of(p->run, m, p->now, &p->units[p->n++]);
+    }
+}
+
+static void reconcile_app(struct runner *run, const char *app, int64_t now, struct plan_pool *pool)
+{
+    const struct config *c = operator_config(run->op);
+    struct app_pass p = {.run = run, .app = app, .now = now};
+    _cleanup_free_ char *key = key_desired(app);
+    p.desired = mirror_get(operator_mirror(run->op), key, &desired_schema, NULL);
+    gather_releases(&p);
+    gather_units(&p);
+    struct plan_input in = {.app = app,
+                            .desired = p.desired,
+                            .releases = p.releases,
+                            .n_releases = p.n_releases,
+                            .units = p.units,
+                            .n_units = p.n,
+                            .now = now,
+                            .boot_ms = c->boot_timeout * 1000,
+                            .drain_ms = c->drain_timeout * 1000};
+    plan_app(&in, pool, &p.plan);
+    for (size_t i = 0; i < p.plan.n; i++)
+        act(&p, &p.plan.actions[i]);
+    write_records(&p);
+    if (p.plan.wake)
+        operator_wake_at(run->op, p.plan.wake);
+    plan_release_contents(&p.plan);
+    free(p.releases);
+    free(p.units);
+    free(p.members);
+}
+
+/* Records whose instance left no trace on the machine (after a reboot). */
+static void remember_records(struct runner *run)
+{
+    struct mirror *mirror = operator_mirror(run->op);
+    struct str parts[3];
+    for (struct mirror_iter i = mirror_iter(mirror, "/instances/"); mirror_next(&i);) {
+        const struct instance *rec;
+        if (!key_match(i.key, "/instances/?/?/?", parts) ||
+            !(rec = mirror_value(&i, &instance_schema)) ||
+            fleet_find(run->fleet, rec->app, rec->type, rec->id))
+            continue;
+        struct member *m = fleet_add(run->fleet, rec->app, rec->type, rec->id);
+        if (m && rec->ip)
+            m->host = network_host(rec->ip);
+    }
+}
+
+static void gather_apps(struct runner *run, struct strv *ret)
+{
+    struct mirror *mirror = operator_mirror(run->op);
+    struct str app;
+    for (struct mirror_iter i = mirror_iter(mirror, "/apps/"); mirror_next(&i);)
+        if (key_match(i.key, "/apps/?/desired", &app))
+            strv_addf(ret, "%.*s", (int)app.len, app.ptr);
+    for (size_t i = 0; i < fleet_size(run->fleet); i++)
+        if (!strv_has(ret, fleet_at(run->fleet, i)->app))
+            strv_add(ret, fleet_at(run->fleet, i)->app);
+}
+
+static void fill_pool(struct runner *run, int64_t now, struct plan_pool *pool)
+{
+    *pool = (struct plan_pool){.next = run->next_host, .starts = STARTS_AT_ONCE};
+    for (size_t i = 0; i < fleet_size(run->fleet); i++) {
+        const struct member *m = fleet_at(run->fleet, i);
+        pool_take(pool, m->host);
+        if (member_alive(m) && m->state_seen <= INSTANCE_STARTING &&
+            now - m->attempted < BOOTING_MS && m->attempts)
+            pool->starts--;
+    }
+}
+
+static void reconcile(struct operator* op, void *ctx, int64_t now)
+{
+    struct runner *run = ctx;
+    static struct plan_pool pool; /* 8 KiB; one pass at a time */
+    _cleanup_(strv_release) struct strv apps = {0};
+    (void)op;
+    remember_records(run);
+    gather_apps(run, &apps);
+    fill_pool(run, now, &pool);
+    for (size_t i = 0; i < apps.n; i++)
+        reconcile_app(run, apps.items[i], now, &pool);
+    run->next_host = pool.next;
+}
+
+/* ---- life ---- */
+
+static int begin(struct operator* op, void *ctx, struct err *err)
+{
+    struct runner *run = ctx;
+    const struct config *c = operator_config(op);
+    run->op = op;
+    random_bytes(&run->next_host, sizeof(run->next_host));
+    int r = actor_init(&run->actor, c, err);
+    if (r < 0 || (r = fleet_new(operator_loop(op), c, poke, run, &run->fleet, err)) < 0)
+        return r;
+    return fleet_adopt(run->fleet, err);
+}
+
+int run_main(const struct config *c)
+{
+    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    const struct operator_desc desc = {
+        .name = "run", .prefixes = prefixes, .start = begin, .reconcile = reconcile};
+    struct runner run = {0};
+    int status = operator_run(&desc, c, &run);
+    if (run.fleet)
+        fleet_free(run.fleet);
+    actor_release(&run.actor);
+    return status;
+}

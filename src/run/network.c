@@ -1,0 +1,210 @@
+#include "run/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/file.h>
+
+#include "base/log.h"
+#include "os/file.h"
+#include "os/netlink.h"
+#include "os/spawn.h"
+
+void network_address(const struct network *n, uint16_t host, char ret[NETWORK_TEXT])
+{
+    uint32_t a = n->base | host;
+    snprintf(ret, NETWORK_TEXT, "%u.%u.%u.%u", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
+}
+
+uint16_t network_host(const char *address)
+{
+    struct in_addr a;
+    return inet_pton(AF_INET, address, &a) == 1 ? (uint16_t)(ntohl(a.s_addr) & 0xffff) : 0;
+}
+
+/* What tells this Davit's interfaces from others': "0" of davit0, "1a2b3c" of davit-1a2b3c. */
+static const char *suffix(const char *bridge)
+{
+    static const char stem[] = "davit";
+    const char *s = strncmp(bridge, stem, sizeof(stem) - 1) ? bridge : bridge + sizeof(stem) - 1;
+    return s + (*s == '-');
+}
+
+char *network_hostif(const struct network *n, uint16_t host)
+{
+    return xasprintf("dv%.8s-%04x", suffix(n->bridge), host);
+}
+
+/* nft's identifiers are narrower than interface names. */
+static char *table_name(const char *bridge)
+{
+    char *name = xasprintf("davit_%s", bridge);
+    for (char *c = name; *c; c++)
+        if (*c == '-' || *c == '.')
+            *c = '_';
+    return name;
+}
+
+void network_rules(const struct network *n, struct buf *ret)
+{
+    _cleanup_free_ char *table = table_name(n->bridge);
+    char net[NETWORK_TEXT];
+    network_address(n, 0, net);
+    const char *b = n->bridge;
+    buf_addf(ret, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table,
+             table);
+    buf_addf(ret,
+             " chain input {\n"
+             "  type filter hook input priority filter; policy accept;\n"
+             "  iifname \"%s\" ct state established,related accept\n"
+             "  iifname \"%s\" drop\n"
+             " }\n",
+             b, b);
+    buf_addf(ret,
+             " chain forward {\n"
+             "  type filter hook forward priority filter; policy accept;\n"
+             "  iifname \"%s\" ip saddr != %s/%d drop\n"
+             "  iifname \"%s\" ip daddr 169.254.0.0/16 drop\n"
+             "  iifname \"%s\" meta nfproto ipv6 drop\n"
+             "  iifname \"%s\" oifname \"davit*\" drop\n"
+             "  iifname \"%s\" accept\n"
+             "  oifname \"%s\" ct state established,related accept\n"
+             "  oifname \"%s\" drop\n"
+             " }\n",
+             b, net, NETWORK_PREFIX, b, b, b, b, b, b);
+    buf_addf(ret,
+             " chain postrouting {\n"
+             "  type nat hook postrouting priority srcnat; policy accept;\n"
+             "  ip saddr %s/%d oifname != \"%s\" masquerade\n"
+             " }\n}\n",
+             net, NETWORK_PREFIX, b);
+}
+
+/* The network of an interface other than `except` (or of `only`, if given) that overlaps. */
+static bool interface_address(const struct ifaddrs *i, uint32_t *ret_address, uint32_t *ret_mask)
+{
+    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !i->ifa_netmask)
+        return false;
+    *ret_address = ntohl(((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr.s_addr);
+    *ret_mask = ntohl(((const struct sockaddr_in *)(const void *)i->ifa_netmask)->sin_addr.s_addr);
+    return true;
+}
+
+static bool in_use(const struct ifaddrs *all, uint32_t base, const char *bridge)
+{
+    uint32_t address, mask;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        if (interface_address(i, &address, &mask) && !streq(i->ifa_name, bridge) &&
+            ((address ^ base) & mask & 0xffff0000) == 0)
+            return true;
+    return false;
+}
+
+/* The network the bridge has, else the configured one, else the next that is free. */
+static int choose_base(const struct config *c, uint32_t *ret, struct err *err)
+{
+    struct netlink_address wish;
+    int r = netlink_parse_address(c->network, &wish, err);
+    if (r < 0 || wish.prefix != NETWORK_PREFIX)
+        return err_set(err, ERR_INVALID, "network = %s: a network like 10.210.0.0/16 is needed",
+                       c->network);
+    uint32_t base = ntohl(wish.ip.s_addr) & 0xffff0000, address, mask;
+    struct ifaddrs *all;
+    if (getifaddrs(&all) < 0)
+        return err_errno(err, "listing the interfaces");
+    r = -ERR_UNAVAILABLE;
+    for (const struct ifaddrs *i = all; r && i; i = i->ifa_next)
+        if (streq(i->ifa_name, c->bridge) && interface_address(i, &address, &mask)) {
+            *ret = address & 0xffff0000;
+            r = 0;
+        }
+    for (int tries = 0; r && tries < 250; tries++) {
+        if (!in_use(all, base, c->bridge)) {
+            *ret = base;
+            r = 0;
+        }
+        base = (base & 0xff000000) | ((base + 0x10000) & 0xff0000);
+    }
+    freeifaddrs(all);
+    return r ? err_set(err, ERR_UNAVAILABLE, "every network near %s is in use", c->network) : 0;
+}
+
+static int make_bridge(const struct network *n, struct err *err)
+{
+    struct netlink_address address = {.ip.s_addr = htonl(n->base | 1), .prefix = NETWORK_PREFIX};
+    _cleanup_close_ int nl = -1;
+    int r = netlink_open(&nl, err);
+    return r < 0 ? r : netlink_bridge(nl, n->bridge, address, err);
+}
+
+static int write_setting(const char *path, const char *value, struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, "opening %s", path);
+    int r = fd_write_all(fd, value, strlen(value), err);
+    return r < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+/* No IPv6 towards the instances: what has no rules has no door. */
+static int quiet_ipv6(const struct network *n, struct err *err)
+{
+    _cleanup_free_ char *path = xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", n->bridge);
+    return path_exists(path) ? write_setting(path, "1", err) : 0;
+}
+
+static int nft(const struct buf *rules, struct err *err)
+{
+    const char *const argv[] = {"nft", "-f", "-", NULL};
+    return spawn_run(argv, buf_str(rules), NULL, err);
+}
+
+static int make(const struct config *c, struct network *n, struct err *err)
+{
+    _cleanup_(buf_release) struct buf rules = BUF_CAP(8192);
+    int r = choose_base(c, &n->base, err);
+    if (r < 0 || (r = make_bridge(n, err)) < 0 || (r = quiet_ipv6(n, err)) < 0 ||
+        (r = write_setting("/proc/sys/net/ipv4/ip_forward", "1", err)) < 0)
+        return r;
+    network_rules(n, &rules);
+    return nft(&rules, err);
+}
+
+/* Several Davits may start at once and look for a free network. */
+static int machine_lock(struct err *err)
+{
+    int fd = open("/run/davit-network.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+        int r = err_errno(err, "locking /run/davit-network.lock");
+        closep(&fd);
+        return r;
+    }
+    return fd;
+}
+
+int network_ensure(const struct config *c, struct network *ret, struct err *err)
+{
+    struct network n = {.bridge = c->bridge};
+    _cleanup_close_ int lock = machine_lock(err);
+    if (lock < 0)
+        return lock;
+    int r = make(c, &n, err);
+    if (r < 0)
+        return err_wrap(err, "setting up the network of the instances");
+    *ret = n;
+    return 0;
+}
+
+int network_remove(const struct config *c, struct err *err)
+{
+    _cleanup_free_ char *table = table_name(c->bridge);
+    _cleanup_(buf_release) struct buf rules = BUF_CAP(256);
+    _cleanup_close_ int nl = -1;
+    buf_addf(&rules, "add table inet %s\ndelete table inet %s\n", table, table);
+    int r = nft(&rules, err);
+    if (r < 0 || (r = netlink_open(&nl, err)) < 0)
+        return r;
+    return netlink_remove(nl, c->bridge, err);
+}

@@ -1,0 +1,15 @@
+/* The operator `run`: releases → instances. It starts one davit-shim per instance, watches them,
+ * probes them, drives releases, and can be killed at any moment: everything it needs to go on is in
+ * the store and in the instances' folders. */
+#ifndef RUN_RUN_H
+#define RUN_RUN_H
+
+#include "model/config.h"
+
+/* Runs until SIGTERM; instances run on. Returns the exit status. */
+int run_main(const struct config *c);
+/* `davitd teardown`: stops every instance of this root, removes bridge and firewall table. What was
+ * desired stays in the store: the next start brings it all back. `run` must not be running. */
+int run_teardown(const struct config *c, struct err *err);
+
+#endif

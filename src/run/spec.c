@@ -1,0 +1,308 @@
+#include "run/spec.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+
+#include "os/file.h"
+#include "run/rootfs.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define CGROUP2_MAGIC 0x63677270
+
+enum { DEFAULT_PORT = 5000 };
+#define OPEN_FILES 65536ULL
+
+int64_t process_port(const struct process *p) { return p->port ? p->port : DEFAULT_PORT; }
+
+char *instance_name(const char *app, const char *type, const char *id)
+{
+    return xasprintf("%s.%s.%s", app, type, id);
+}
+
+static bool filled(const char *s) { return s && *s; }
+
+static void add_text(struct buf *b, const char *s) { json_add_string(b, str_of(s)); }
+
+static void add_texts(struct buf *b, const struct strv *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        if (i)
+            buf_addc(b, ',');
+        add_text(b, v->items[i]);
+    }
+}
+
+/* ---- environment ---- */
+
+/* Later ones win; Davit's own come last. */
+static void gather_env(const struct launch *l, const char *home, struct map *ret)
+{
+    map_set(ret, "PATH", DEFAULT_PATH);
+    map_set(ret, "HOME", home);
+    for (size_t i = 0; i < l->image->env.n; i++) {
+        struct str value = str_of(l->image->env.items[i]);
+        struct str name = str_cut(&value, '=');
+        _cleanup_free_ char *n = xstrndup(name.ptr, name.len);
+        map_set(ret, n, value.ptr ? value.ptr : "");
+    }
+    for (size_t i = 0; l->vars && i < l->vars->n; i++)
+        map_set(ret, l->vars->items[i].name, l->vars->items[i].value);
+    _cleanup_free_ char *port = xasprintf("%lld", (long long)process_port(l->process));
+    _cleanup_free_ char *version = xasprintf("v%lld", (long long)l->release->number);
+    _cleanup_free_ char *process = xasprintf("%s.%lld", l->process->type, (long long)l->index);
+    map_set(ret, "PORT", port);
+    map_set(ret, "DAVIT_APP", l->app);
+    map_set(ret, "DAVIT_RELEASE", version);
+    map_set(ret, "DAVIT_PROCESS", process);
+    if (filled(l->release->commit))
+        map_set(ret, "GIT_REV", l->release->commit);
+}
+
+static void add_env(struct buf *b, const struct map *env)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        _cleanup_free_ char *line = xasprintf("%s=%s", env->items[i].name, env->items[i].value);
+        if (i)
+            buf_addc(b, ',');
+        add_text(b, line);
+    }
+}
+
+/* ---- what is executed ---- */
+
+/* Buildpacks leave their settings in .profile.d: a first shell reads them and becomes a second one,
+ * which executes a simple command in its own place, so that signals reach the app itself. */
+#define WITH_PROFILE                                                                               \
+    "for f in \"$HOME\"/.profile.d/*.sh; do [ -r \"$f\" ] && . \"$f\"; done; unset f; "            \
+    "exec /bin/bash -c \"$0\""
+
+static void gather_argv(const struct launch *l, const char *home, struct strv *ret)
+{
+    const struct process *p = l->process;
+    if (filled(p->command)) {
+        bool bash = rootfs_has(l->layers, "bin/bash");
+        _cleanup_free_ char *profile = path_join(home, ".profile.d");
+        strv_add(ret, bash ? "/bin/bash" : "/bin/sh");
+        strv_add(ret, "-c");
+        if (bash && rootfs_has(l->layers, profile))
+            strv_add(ret, WITH_PROFILE);
+        strv_add(ret, p->command);
+        return;
+    }
+    if (p->argv.n) {
+        for (size_t i = 0; i < p->argv.n; i++)
+            strv_add(ret, p->argv.items[i]);
+        return;
+    }
+    for (size_t i = 0; i < l->image->entrypoint.n; i++)
+        strv_add(ret, l->image->entrypoint.items[i]);
+    for (size_t i = 0; i < l->image->cmd.n; i++)
+        strv_add(ret, l->image->cmd.items[i]);
+}
+
+static const char *working_folder(const struct launch *l)
+{
+    if (filled(l->process->workdir))
+        return l->process->workdir;
+    if (filled(l->image->workdir))
+        return l->image->workdir;
+    return rootfs_has(l->layers, "app") ? "/app" : "/";
+}
+
+static int find_user(const struct launch *l, struct rootfs_user *ret, struct err *err)
+{
+    if (filled(l->process->user))
+        return rootfs_user(l->layers, l->process->user, ret, err);
+    if (filled(l->image->user))
+        return rootfs_user(l->layers, l->image->user, ret, err);
+    if (rootfs_user(l->layers, "app", ret, NULL) == 0)
+        return 0;
+    return rootfs_user(l->layers, "", ret, err);
+}
+
+/* crun sets it from inside the user namespace, where nothing can be raised above what we have. */
+static unsigned long long open_files(void)
+{
+    struct rlimit l;
+    bool known = getrlimit(RLIMIT_NOFILE, &l) == 0;
+    return known ? MIN((unsigned long long)l.rlim_max, OPEN_FILES) : 1024;
+}
+
+static void add_process(const struct launch *l, const struct rootfs_user *u,
+                        const struct strv *argv, const struct map *env, struct buf *b)
+{
+    buf_addf(b, "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u", u->uid, u->gid);
+    for (size_t i = 0; i < u->n_groups; i++)
+        buf_addf(b, "%s%u", i ? "," : ",\"additionalGids\":[", u->groups[i]);
+    buf_adds(b, u->n_groups ? "]},\"args\":[" : "},\"args\":[");
+    add_texts(b, argv);
+    buf_adds(b, "],\"env\":[");
+    add_env(b, env);
+    buf_adds(b, "],\"cwd\":");
+    add_text(b, working_folder(l));
+    const char *caps = u->uid == 0 ? LAUNCH_ROOT_CAPABILITIES : "";
+    buf_addf(b,
+             ",\"capabilities\":{\"bounding\":[%s],\"effective\":[%s],\"permitted\":[%s]},"
+             "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":%llu,\"hard\":%llu},"
+             "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],\"noNewPrivileges\":true},",
+             caps, caps, caps, open_files(), open_files());
+}
+
+/* ---- what it is put in ---- */
+
+#define MOUNT(to, type, options)                                                                   \
+    "{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" type "\",\"options\":["      \
+    "\"nosuid\",\"noexec\"," options "]}"
+
+static const char mounts[] = "\"mounts\":[" MOUNT(
+    "/proc", "proc",
+    "\"nodev\"") "," //
+                 "{\"destination\":\"/"
+                 "dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\","
+                 "\"strictatime\",\"mode=755\",\"size=64k\"]},"                                  //
+    MOUNT("/dev/pts", "devpts", "\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"") "," //
+    MOUNT("/dev/shm", "tmpfs", "\"nodev\",\"mode=1777\",\"size=64m\"") ","                       //
+    MOUNT("/dev/mqueue", "mqueue", "\"nodev\"") ","                                              //
+    MOUNT("/sys", "sysfs", "\"nodev\",\"ro\"") "],";
+
+static const char walls[] =
+    "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"}"
+    ",{\"type\":\"uts\"},{\"type\":\"cgroup\"}],"
+    "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
+    "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","
+    "\"/proc/timer_list\",\"/proc/timer_stats\",\"/sys/devices/virtual/powercap\","
+    "\"/sys/firmware\"],"
+    "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
+    "\"/proc/sysrq-trigger\"],";
+
+/* crun takes the shares of cgroup v1 and turns them into a weight on v2; we have a weight of 1 to
+ * 10000 with 100 the ordinary one, and undo what crun will do. */
+static int64_t cpu_shares(int64_t weight)
+{
+    struct statfs fs;
+    bool v2 = statfs("/sys/fs/cgroup", &fs) == 0 && (unsigned)fs.f_type == CGROUP2_MAGIC;
+    int64_t shares = v2 ? 2 + (weight - 1) * 262142 / 9999 : weight * 1024 / 100;
+    return MIN(MAX(shares, (int64_t)2), (int64_t)262144);
+}
+
+/* Whether the kernel accounts for swap: without, naming a limit is an error. */
+static bool limits_swap(void)
+{
+    if (path_exists("/sys/fs/cgroup/memory"))
+        return path_exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
+    return path_exists("/proc/swaps");
+}
+
+static void add_resources(const struct config *c, struct buf *b)
+{
+    long long memory = (long long)c->instance_memory << 20;
+    buf_addf(b, "\"resources\":{\"memory\":{\"limit\":%lld", memory);
+    if (limits_swap())
+        buf_addf(b, ",\"swap\":%lld", memory);
+    buf_addf(b, "},\"pids\":{\"limit\":%lld},\"cpu\":{\"shares\":%lld}},",
+             (long long)c->instance_pids, (long long)cpu_shares(c->instance_cpu_weight));
+}
+
+static char *cgroup_path(const struct launch *l)
+{
+    _cleanup_free_ char *name = instance_name(l->app, l->process->type, l->id);
+    return xasprintf("%s/%s", l->config->bridge, name);
+}
+
+int launch_config(const struct launch *l, struct buf *ret, struct err *err)
+{
+    _cleanup_(rootfs_user_release) struct rootfs_user user = {0};
+    _cleanup_(map_release) struct map env = {0};
+    _cleanup_(strv_release) struct strv argv = {0};
+    int r = find_user(l, &user, err);
+    if (r < 0)
+        return r;
+    gather_env(l, user.home, &env);
+    gather_argv(l, map_get(&env, "HOME"), &argv);
+    if (!argv.n)
+        return err_set(err, ERR_UNPROCESSABLE,
+                       "neither the process nor its image says what to run");
+    _cleanup_free_ char *cgroup = cgroup_path(l);
+    buf_adds(ret, "{\"ociVersion\":\"1.0.0\",");
+    add_process(l, &user, &argv, &env, ret);
+    buf_adds(ret, "\"root\":{\"path\":\"rootfs\"},\"hostname\":");
+    _cleanup_free_ char *hostname =
+        xasprintf("%s-%s-%lld", l->app, l->process->type, (long long)l->index);
+    hostname[MIN(strlen(hostname), (size_t)63)] = '\0';
+    add_text(ret, hostname);
+    buf_addc(ret, ',');
+    buf_adds(ret, mounts);
+    buf_addf(ret, "\"linux\":{\"cgroupsPath\":\"/%s\",", cgroup);
+    long long base = (long long)l->config->uid_base;
+    for (int i = 0; i < 2; i++)
+        buf_addf(ret, "\"%sMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
+                 i ? "gid" : "uid", base);
+    add_resources(l->config, ret);
+    buf_adds(ret, walls);
+    buf_addf(ret, "\"seccomp\":%s}}\n", l->seccomp);
+    return buf_check(ret, "config.json", err);
+}
+
+/* ---- the shim's part ---- */
+
+/* "SIGQUIT", "QUIT", "3"; SIGTERM if it says nothing. */
+static int stop_signal(const struct launch *l, int *ret, struct err *err)
+{
+    const char *text = filled(l->process->stop_signal) ? l->process->stop_signal
+                       : filled(l->image->stop_signal) ? l->image->stop_signal
+                                                       : "TERM";
+    uint64_t n;
+    if (str_to_u64(str_of(text), 1, 64, &n, NULL) == 0) {
+        *ret = (int)n;
+        return 0;
+    }
+    const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
+    for (int s = 1; s < NSIG; s++)
+        if (sigabbrev_np(s) && !strcasecmp(sigabbrev_np(s), name)) {
+            *ret = s;
+            return 0;
+        }
+    return err_set(err, ERR_UNPROCESSABLE, "'%s' is not a signal to stop with", text);
+}
+
+static void add_network(const struct launch *l, struct buf *b)
+{
+    char ip[NETWORK_TEXT], gateway[NETWORK_TEXT];
+    _cleanup_free_ char *hostif = network_hostif(l->network, l->host);
+    network_address(l->network, l->host, ip);
+    network_address(l->network, 1, gateway);
+    buf_addf(b, "bridge %s\nip %s/%d\ngateway %s\nhostif %s\n", l->network->bridge, ip,
+             NETWORK_PREFIX, gateway, hostif);
+}
+
+int launch_spec(const struct launch *l, struct buf *b, struct err *err)
+{
+    const struct config *c = l->config;
+    const char *type = l->process->type;
+    _cleanup_free_ char *name = instance_name(l->app, type, l->id);
+    _cleanup_free_ char *cgroup = cgroup_path(l);
+    int signal_number = 0, r = stop_signal(l, &signal_number, err);
+    if (r < 0)
+        return r;
+    buf_addf(b, "name %s\napp %s\nprocess %s.%lld\n", name, l->app, type, (long long)l->index);
+    for (size_t i = 0; i < l->layers->n; i++)
+        buf_addf(b, "layer %s\n", l->layers->items[i]);
+    buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s/rootfs\n", l->disk, l->disk, l->run_dir);
+    add_network(l, b);
+    buf_addf(b, "cgroup %s\nlog %s/%s/%s.%lld.log\nlog_max %lld\nlog_files %lld\n", cgroup, c->log,
+             l->app, type, (long long)l->index, (long long)c->log_file_max << 20,
+             (long long)c->log_files);
+    buf_addf(b, "grace %lld\nsignal %d\nrestart %s\n", (long long)c->stop_grace, signal_number,
+             streq(type, "release") ? "no" : "always");
+    return buf_check(b, "spec", err);
+}
+
+void launch_hosts(const struct launch *l, struct buf *ret)
+{
+    char ip[NETWORK_TEXT];
+    network_address(l->network, l->host, ip);
+    buf_addf(ret, "127.0.0.1\tlocalhost\n%s\t%s-%s-%lld\n", ip, l->app, l->process->type,
+             (long long)l->index);
+}
