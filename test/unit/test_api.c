@@ -1,0 +1,389 @@
+/* The pure parts of the api: routes, bodies, tokens in headers, the hook's decisions and parsers.
+ */
+#include "cm.h"
+
+#include "api/auth.h"
+#include "api/body.h"
+#include "api/hook/answer.h"
+#include "api/hook/refs.h"
+#include "api/hook/tar.h"
+#include "api/reply.h"
+#include "api/route.h"
+
+/* --- routes ---------------------------------------------------------------------------------- */
+
+static void test_route_find(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path;
+        int result; /* 0 or -code */
+        const char *name, *first, *second;
+    } cases[] = {
+        {"GET", "/v1/apps", 0, "apps_list", NULL, NULL},
+        {"POST", "/v1/apps", 0, "apps_create", NULL, NULL},
+        {"GET", "/v1/apps/shop", 0, "apps_show", "shop", NULL},
+        {"DELETE", "/v1/apps/shop/domains/a.example", 0, "domains_remove", "shop", "a.example"},
+        {"GET", "/v1/apps/shop/releases/3", 0, "releases_show", "shop", "3"},
+        {"GET", "/v1/apps/shop/releases/3/output", 0, "release_output", "shop", "3"},
+        {"PUT", "/v1/apps", -ERR_METHOD, NULL, NULL, NULL},
+        {"GET", "/v1/apps/", -ERR_NOT_FOUND, NULL, NULL, NULL},
+        {"GET", "/v1//shop", -ERR_NOT_FOUND, NULL, NULL, NULL},
+        {"GET", "/v1/apps/shop/", -ERR_NOT_FOUND, NULL, NULL, NULL},
+        {"GET", "/v1/apps/a/b/c/d", -ERR_NOT_FOUND, NULL, NULL, NULL},
+        {"GET", "/", -ERR_NOT_FOUND, NULL, NULL, NULL},
+        {"GET", "", -ERR_NOT_FOUND, NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct route *r = NULL;
+        char *params[ROUTE_PARAMS_MAX] = {0};
+        struct err err;
+        assert_int_equal(route_find(cases[i].method, cases[i].path, &r, params, &err),
+                         cases[i].result);
+        if (cases[i].name)
+            assert_string_equal(r->name, cases[i].name);
+        const char *expected[] = {cases[i].first, cases[i].second};
+        for (size_t p = 0; p < ROUTE_PARAMS_MAX; p++) {
+            if (expected[p])
+                assert_string_equal(params[p], expected[p]);
+            else
+                assert_null(params[p]);
+            free(params[p]);
+        }
+    }
+}
+
+static void test_wrong_method_names_the_right_ones(void **state)
+{
+    (void)state;
+    const struct route *r;
+    char *params[ROUTE_PARAMS_MAX];
+    struct err err;
+    assert_int_equal(route_find("PUT", "/v1/apps", &r, params, &err), -ERR_METHOD);
+    assert_string_equal(err.hint, "possible: GET, POST");
+}
+
+/* --- bodies and answers ---------------------------------------------------------------------- */
+
+static void test_body_object(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *complaint; /* NULL: fine */
+    } cases[] = {
+        {"{}", NULL},
+        {" {\"a\": [1, {\"b\": \"]]]}}}\\\"{{{\"}]} ", NULL},
+        {"", "empty"},
+        {"   ", "empty"},
+        {"[]", "must be a JSON object"},
+        {"null", "not JSON"},
+        {"{", "not JSON"},
+        {"{} x", "not JSON"},
+        {"{\"a\":1,\"a\":2}", "duplicate"},
+        {"{\"a\":\"\\u0000\"}", "not JSON"},
+        {"{\"a\":\"\xff\"}", "not JSON"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(body_release) json_t *body = NULL;
+        struct err err;
+        int r = body_object(str_of(cases[i].text), &body, &err);
+        assert_int_equal(r, cases[i].complaint ? -ERR_INVALID : 0);
+        if (cases[i].complaint)
+            assert_non_null(strstr(err.msg, cases[i].complaint));
+    }
+}
+
+static void test_body_depth(void **state)
+{
+    (void)state;
+    for (int depth = BODY_DEPTH_MAX; depth <= BODY_DEPTH_MAX + 1; depth++) {
+        _cleanup_(buf_release) struct buf b = BUF_INIT;
+        _cleanup_(body_release) json_t *body = NULL;
+        for (int i = 0; i < depth; i++)
+            buf_adds(&b, "{\"a\":");
+        buf_adds(&b, "1");
+        for (int i = 0; i < depth; i++)
+            buf_adds(&b, "}");
+        struct err err;
+        assert_int_equal(body_object(buf_str(&b), &body, &err),
+                         depth > BODY_DEPTH_MAX ? -ERR_INVALID : 0);
+    }
+}
+
+static void test_body_fields(void **state)
+{
+    (void)state;
+    _cleanup_(body_release) json_t *body = NULL;
+    struct err err;
+    const char *text;
+    int64_t n;
+    bool on;
+    assert_int_equal(body_object(STR("{\"name\":\"x\",\"n\":7,\"on\":false}"), &body, &err), 0);
+    assert_int_equal(body_only(body, &err, "name", "n", "on", NULL), 0);
+    assert_int_equal(body_only(body, &err, "name", "on", NULL), -ERR_INVALID);
+    assert_non_null(strstr(err.msg, "'n'"));
+    assert_int_equal(body_string(body, "name", &text, &err), 0);
+    assert_string_equal(text, "x");
+    assert_int_equal(body_string(body, "n", &text, &err), -ERR_INVALID);
+    assert_int_equal(body_string(body, "other", &text, &err), -ERR_INVALID);
+    assert_int_equal(body_int(body, "n", 0, 7, 1, &n, &err), 0);
+    assert_int_equal(n, 7);
+    assert_int_equal(body_int(body, "n", 0, 6, 1, &n, &err), -ERR_INVALID);
+    assert_int_equal(body_int(body, "other", 0, 6, 1, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(body_bool(body, "on", &on, &err), 0);
+    assert_false(on);
+    assert_int_equal(body_bool(body, "name", &on, &err), -ERR_INVALID);
+}
+
+static void test_reply(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    struct domain d = {.host = (char *)"a.example"};
+    struct user u = {.name = (char *)"ann", .role = ROLE_ADMIN};
+    reply_open(&b, NULL, '{');
+    reply_string(&b, "s", "ends with {");
+    reply_string(&b, "none", NULL);
+    reply_int(&b, "n", -3);
+    reply_bool(&b, "on", true);
+    reply_open(&b, "items", '[');
+    reply_noun(&b, NULL, &domain_schema, &d);
+    reply_noun_with(&b, &domain_schema, &d, "user", &user_schema, &u);
+    reply_noun_with(&b, &domain_schema, &d, "user", &user_schema, NULL);
+    reply_close(&b, ']');
+    reply_close(&b, '}');
+    assert_string_equal(b.ptr,
+                        "{\"s\":\"ends with {\",\"none\":\"\",\"n\":-3,\"on\":true,\"items\":["
+                        "{\"host\":\"a.example\"},"
+                        "{\"host\":\"a.example\",\"user\":{\"name\":\"ann\",\"role\":\"admin\"}},"
+                        "{\"host\":\"a.example\"}]}");
+}
+
+static void test_token_from_header(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header, *token; /* token NULL: none */
+    } cases[] = {
+        {"Bearer abc", "abc"},
+        {"bearer abc", "abc"},
+        {"Basic eDphYmM=", "abc"}, /* x:abc */
+        {"Basic OmE6Yg==", "a:b"}, /* :a:b */
+        {"Basic eDo=", NULL},      /* x: */
+        {"Basic eGFiYw==", NULL},  /* xabc */
+        {"Basic ***", NULL},
+        {"Basic ", NULL},
+        {"Bearer ", NULL},
+        {"Digest abc", NULL},
+        {"", NULL},
+        {NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *token = token_from_header(cases[i].header);
+        if (cases[i].token)
+            assert_string_equal(token, cases[i].token);
+        else
+            assert_null(token);
+    }
+}
+
+/* --- the hook: what a push may contain ------------------------------------------------------- */
+
+#define ZERO "0000000000000000000000000000000000000000"
+#define OLD "1111111111111111111111111111111111111111"
+#define NEW "2222222222222222222222222222222222222222"
+#define LINE(old, new, ref) old " " new " " ref "\n"
+
+static void test_decide(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *branch, *lines;
+        bool accept;
+        const char *built; /* branch; NULL: nothing */
+        const char *words; /* contained; NULL: none at all */
+    } cases[] = {
+        {"", LINE(ZERO, NEW, "refs/heads/main"), true, "main", NULL},
+        {"", LINE(ZERO, NEW, "refs/heads/fix/one"), true, "fix/one", NULL},
+        {"", LINE(ZERO, OLD, "refs/heads/a") LINE(ZERO, NEW, "refs/heads/main"), true, "main",
+         "Branch a is kept, not deployed"},
+        {"", LINE(ZERO, OLD, "refs/heads/a") LINE(ZERO, NEW, "refs/heads/master"), true, "master",
+         "Branch a is kept"},
+        {"", LINE(ZERO, NEW, "refs/tags/v1"), false, NULL, "refs/tags/v1 is not a branch"},
+        {"", LINE(OLD, ZERO, "refs/heads/old"), true, NULL, NULL},
+        {"main", LINE(OLD, NEW, "refs/heads/main"), true, "main", NULL},
+        {"main", LINE(ZERO, NEW, "refs/heads/feature"), false, NULL, "git push davit feature:main"},
+        {"main", LINE(ZERO, NEW, "refs/heads/main2"), false, NULL, "branch 'main'"},
+        {"main", LINE(ZERO, NEW, "refs/tags/v1"), false, NULL, "deploys nothing"},
+        {"main", LINE(OLD, NEW, "refs/heads/main") LINE(ZERO, NEW, "refs/tags/v1"), true, "main",
+         NULL},
+        {"main", LINE(OLD, NEW, "refs/heads/main") LINE(OLD, ZERO, "refs/heads/a"), true, "main",
+         NULL},
+        {"main", LINE(OLD, ZERO, "refs/heads/main"), false, NULL, "can't be deleted"},
+        {"main", LINE(OLD, ZERO, "refs/heads/feature"), true, NULL, NULL},
+        {"main", "", true, NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(decision_release) struct decision d = {0};
+        struct err err;
+        assert_int_equal(decide(str_of(cases[i].lines), cases[i].branch, &d, &err), 0);
+        assert_int_equal(d.accept, cases[i].accept);
+        if (cases[i].built) {
+            assert_string_equal(d.branch, cases[i].built);
+            assert_string_equal(d.commit, NEW);
+        } else {
+            assert_null(d.commit);
+        }
+        if (cases[i].words)
+            assert_non_null(strstr(d.words.ptr, cases[i].words));
+        else
+            assert_int_equal(d.words.len, 0);
+    }
+}
+
+static void test_decide_refuses_nonsense(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"x",
+                                        "\n",
+                                        OLD " " NEW "\n",
+                                        OLD " short refs/heads/a\n",
+                                        OLD " " NEW " \n",
+                                        "X" OLD " " NEW " refs/heads/a\n"};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(decision_release) struct decision d = {0};
+        struct err err;
+        assert_int_equal(decide(str_of(cases[i]), "", &d, &err), -ERR_INVALID);
+    }
+}
+
+/* --- the hook: submodules in a tar ----------------------------------------------------------- */
+
+static void add_entry(struct buf *tar, const char *name, char type, const char *contents)
+{
+    char h[512] = {0}, pad[512] = {0};
+    size_t n = strlen(contents);
+    snprintf(h, 100, "%s", name);
+    snprintf(h + 124, 12, "%011o", (unsigned)n);
+    h[156] = type;
+    memcpy(h + 257, "ustar", 6);
+    buf_add(tar, h, sizeof(h));
+    buf_add(tar, contents, n);
+    buf_add(tar, pad, (512 - n % 512) % 512);
+}
+
+static void expect_submodule(const struct buf *tar, const char *expected)
+{
+    const size_t pieces[] = {1, 7, 512, 700, tar->len};
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        _cleanup_(tar_scan_release) struct tar_scan t = {0};
+        for (size_t at = 0; at < tar->len; at += pieces[i])
+            tar_scan(&t, tar->ptr + at, MIN(pieces[i], tar->len - at));
+        tar_scan_end(&t);
+        if (expected)
+            assert_string_equal(t.submodule, expected);
+        else
+            assert_null(t.submodule);
+    }
+}
+
+static void test_tar_scan(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf tar = BUF_INIT;
+    add_entry(&tar, "pax_global_header", 'g', "52 comment=" NEW "\n");
+    add_entry(&tar, "README", '0', "hello");
+    add_entry(&tar, "src/", '5', "");
+    add_entry(&tar, "src/deep/", '5', "");
+    add_entry(&tar, "src/deep/a", '0', "x");
+    add_entry(&tar, "vendor/", '5', "");
+    size_t plain = tar.len;
+    add_entry(&tar, "vendor/a", '0', "");
+    expect_submodule(&tar, NULL);
+
+    tar.len = plain;
+    add_entry(&tar, "vendors", '0', "not inside");
+    expect_submodule(&tar, "vendor");
+
+    tar.len = plain;
+    add_entry(&tar, "x", 'x', "30 path=vendor/with a long ü\n");
+    add_entry(&tar, "cut", '0', "");
+    expect_submodule(&tar, NULL);
+
+    tar.len = plain;
+    expect_submodule(&tar, "vendor"); /* the last entry of all */
+}
+
+/* --- the hook: answers ----------------------------------------------------------------------- */
+
+static int feed(const char *text, size_t piece, struct answer *a, struct buf *body)
+{
+    struct err err;
+    size_t n = strlen(text);
+    answer_init(a);
+    buf_reset(body);
+    for (size_t at = 0; at < n; at += piece) {
+        int r = answer_feed(a, text + at, MIN(piece, n - at), body, &err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void test_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int result, status;
+        enum answer_state end;
+        const char *body, *trailer;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n"
+         "Davit-Result: succeeded\r\n\r\n",
+         0, 200, ANSWER_DONE, "hello!", "succeeded"},
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", 0,
+         404, ANSWER_DONE, "no", ""},
+        {"HTTP/1.1 204 No Content\r\n\r\n", 0, 204, ANSWER_DONE, "", ""},
+        {"HTTP/1.1 200 OK\r\ntransfer-encoding:chunked\r\n\r\n5\r\nhel", 0, 200, ANSWER_CHUNK,
+         "hel", ""},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", -ERR_INVALID, 0, 0, "", ""},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", -ERR_INVALID, 0, 0,
+         "", ""},
+        {"SSH-2.0-OpenSSH\r\n", -ERR_INVALID, 0, 0, "", ""},
+        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", -ERR_INVALID, 0, 0, "", ""},
+    };
+    _cleanup_(buf_release) struct buf body = BUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (size_t piece = 1; piece < 40; piece++) {
+            struct answer a;
+            assert_int_equal(feed(cases[i].text, piece, &a, &body), cases[i].result);
+            if (!cases[i].result) {
+                assert_int_equal(a.status, cases[i].status);
+                assert_int_equal(a.state, cases[i].end);
+                assert_string_equal(buf_str(&body).ptr, cases[i].body);
+                assert_string_equal(a.result, cases[i].trailer);
+            }
+            answer_release(&a);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_route_find),
+        cmocka_unit_test(test_wrong_method_names_the_right_ones),
+        cmocka_unit_test(test_body_object),
+        cmocka_unit_test(test_body_depth),
+        cmocka_unit_test(test_body_fields),
+        cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_token_from_header),
+        cmocka_unit_test(test_decide),
+        cmocka_unit_test(test_decide_refuses_nonsense),
+        cmocka_unit_test(test_tar_scan),
+        cmocka_unit_test(test_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

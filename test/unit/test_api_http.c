@@ -1,0 +1,411 @@
+/* The api over its sockets: apps, who may what, config, releases, the audit log, bad input. */
+#include "test_api_fixture.h"
+
+#include <nettle/sha2.h>
+#include <signal.h>
+
+#include "base/time.h"
+#include "os/file.h"
+
+static void test_app_from_birth_to_end(void **state)
+{
+    (void)state;
+    const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"shop\"}");
+    assert_int_equal(r->status, 201);
+    assert_string_equal(field(r, "url"), "http://shop.localhost:8080");
+    assert_string_equal(field(r, "git_url"), "http://api.localhost:8080/git/shop.git");
+    assert_string_equal(field(r, "owner"), "root");
+    assert_contains(local("GET", "/v1/apps", NULL)->body.ptr, "\"name\":\"shop\"");
+    r = local("POST", "/v1/apps", "{\"name\":\"shop\"}");
+    assert_int_equal(r->status, 409);
+    assert_string_equal(field(r, "code"), "exists");
+    struct desired d = {.release = 9};
+    assert_true(get("/apps/shop/desired", &desired_schema, &d));
+    assert_int_equal(d.release, 0);
+    assert_int_equal(local("DELETE", "/v1/apps/shop", NULL)->status, 204);
+    assert_int_equal(local("GET", "/v1/apps/shop", NULL)->status, 404);
+    assert_int_equal(local("DELETE", "/v1/apps/shop", NULL)->status, 404);
+    _cleanup_(kv_list_release) struct kv_list left = {0};
+    assert_int_equal(store_list(world.store, "/apps/shop", &left, NULL), 0);
+    assert_int_equal(left.n, 0);
+}
+
+static void test_bad_input(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path, *body;
+        int status;
+    } cases[] = {
+        {"POST", "/v1/apps", "", 400},
+        {"POST", "/v1/apps", "{\"name\":5}", 400},
+        {"POST", "/v1/apps", "{\"nam\":\"x\"}", 400},
+        {"POST", "/v1/apps", "{\"name\":\"x\",\"more\":1}", 400},
+        {"POST", "/v1/apps", "{\"name\":\"api\"}", 400},
+        {"POST", "/v1/apps", "{\"name\":\"A\"}", 400},
+        {"POST", "/v1/apps", "{\"name\":\"\"}", 400},
+        {"GET", "/v1/apps/UP", NULL, 400},
+        {"GET", "/v1/apps/none", NULL, 404},
+        {"GET", "/v1/apps/none/ps", NULL, 404},
+        {"GET", "/v1/apps/none/logs", NULL, 404},
+        {"POST", "/v1/apps/none/builds", "x", 404},
+        {"GET", "/v1/apps/bad/logs?n=x", NULL, 400},
+        {"GET", "/v1/apps/bad/logs?since=yesterday", NULL, 400},
+        {"GET", "/v1/apps/bad/logs?source=nginx", NULL, 400},
+        {"GET", "/v1/apps/bad/logs?process=../x", NULL, 400},
+        {"GET", "/v1/apps/bad/releases/0", NULL, 400},
+        {"GET", "/v1/apps/bad/releases/v9", NULL, 404},
+        {"GET", "/v1/builds/none", NULL, 404},
+        {"GET", "/v1/builds/..", NULL, 404},
+        {"POST", "/v1/apps/bad/builds?commit=XYZ", "x", 400},
+        {"POST", "/v1/apps/bad/builds?branch=a%0ab", "x", 400},
+        {"POST", "/v1/apps/bad/builds", "", 400},
+        {"PATCH", "/v1/apps/bad/formation", "{\"web\":1}", 422},
+        {"POST", "/v1/apps/bad/rollback", "{}", 422},
+        {"POST", "/v1/apps/bad/rollback", "{\"to\":-1}", 400},
+        {"PUT", "/v1/apps/bad/maintenance", "{\"on\":1}", 400},
+        {"PATCH", "/v1/apps/bad/config", "{\"1A\":\"x\"}", 400},
+        {"PATCH", "/v1/apps/bad/config", "{\"A\":1}", 400},
+        {"PATCH", "/v1/apps/bad/config", "{}", 400},
+        {"PATCH", "/v1/apps/bad/config?restart=2", "{\"A\":\"1\"}", 400},
+        {"POST", "/v1/apps/bad/domains", "{\"host\":\"nodots\"}", 400},
+        {"POST", "/v1/apps/bad/domains", "{\"host\":\"x.localhost\"}", 400},
+        {"DELETE", "/v1/apps/bad/domains/a.example", NULL, 404},
+        {"POST", "/v1/tokens", "{\"name\":\"\"}", 400},
+        {"POST", "/v1/tokens", "{\"name\":\"x\",\"ttl\":-5}", 400},
+        {"DELETE", "/v1/tokens/abc", NULL, 404},
+        {"GET", "/v1/events?n=100000", NULL, 400},
+        {"PUT", "/v1/apps", "{}", 405},
+        {"GET", "/v2", NULL, 404},
+        {"GET", "/git/bad.git/HEAD", NULL, 404},
+        {"GET", "/git/bad.git/info/refs", NULL, 404},
+        {"GET", "/git/..%2f..%2fx.git/info/refs?service=git-upload-pack", NULL, 400},
+        {"GET", "/git/none.git/info/refs?service=git-upload-pack", NULL, 404},
+    };
+    local("POST", "/v1/apps", "{\"name\":\"bad\"}");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct reply *r = local(cases[i].method, cases[i].path, cases[i].body);
+        if (r->status != cases[i].status)
+            fail_msg("%s %s %s: %d %s", cases[i].method, cases[i].path,
+                     cases[i].body ? cases[i].body : "", r->status, r->body.ptr);
+        if (!strstr(cases[i].path, "/git/"))
+            assert_true(*field(r, "code") && *field(r, "message"));
+    }
+    assert_int_equal(local("DELETE", "/v1/apps/bad", NULL)->status, 204);
+}
+
+static void test_large_bodies(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *body = xmalloc(3 << 20);
+    memset(body, 'x', (3 << 20) - 1);
+    body[(3 << 20) - 1] = '\0';
+    assert_int_equal(local("POST", "/v1/apps", body)->status, 413);
+    /* Nobody waits for what an unknown client goes on sending. */
+    _cleanup_close_ int fd = dial(GATEWAY);
+    send_text(fd, "POST /v1/apps HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n\r\n");
+    size_t sent = 0;
+    while (sent < (size_t)900 << 20) {
+        ssize_t n = write(fd, body, 1 << 20);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    assert_true(sent < (size_t)64 << 20);
+    /* Who asks first is told at once. */
+    const struct reply *r = http(GATEWAY, "POST", "/v1/apps",
+                                 "Expect: 100-continue\r\nContent-Length: 1000000\r\n", NULL);
+    assert_int_equal(r->status, 401);
+}
+
+static void test_tokens(void **state)
+{
+    (void)state;
+    assert_int_equal(http(GATEWAY, "GET", "/v1/apps", "", NULL)->status, 401);
+    assert_int_equal(http(GATEWAY, "GET", "/v1/apps", "Authorization: Bearer x\r\n", NULL)->status,
+                     401);
+    const struct reply *r = local("POST", "/v1/tokens", "{\"name\":\"mine\",\"ttl\":3600}");
+    assert_int_equal(r->status, 201);
+    _cleanup_free_ char *secret = xstrdup(field(r, "token")), *id = xstrdup(field(r, "id")),
+                        *header = xasprintf("Authorization: Bearer %s\r\n", secret),
+                        *path = xasprintf("/v1/tokens/%s", id);
+    assert_int_equal(strlen(secret), 64);
+    assert_int_equal(strlen(id), 12);
+    r = http(GATEWAY, "GET", "/v1/status", header, NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(field(r, "user"), "root");
+    r = local("GET", "/v1/tokens", NULL);
+    assert_string_equal(field(r, "id"), id);
+    assert_null(strstr(r->body.ptr, secret)); /* shown once */
+    _cleanup_(kv_list_release) struct kv_list all = {0};
+    assert_int_equal(store_list(world.store, "/", &all, NULL), 0);
+    for (size_t i = 0; i < all.n; i++)
+        assert_null(strstr(all.items[i].value, secret)); /* and stored nowhere */
+    assert_int_equal(local("DELETE", path, NULL)->status, 204);
+    assert_int_equal(http(GATEWAY, "GET", "/v1/status", header, NULL)->status, 401);
+}
+
+static void test_expired_token(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *secret = make_token("old", ROLE_ADMIN, "2020-01-01T00:00:00Z"),
+                        *header = xasprintf("Authorization: Bearer %s\r\n", secret);
+    const struct reply *r = NULL;
+    wait_until(strstr((r = http(GATEWAY, "GET", "/v1/apps", header, NULL))->body.ptr, "expired"));
+    assert_int_equal(r->status, 401);
+}
+
+/* Every route, for every role. */
+static void test_roles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path, *body;
+        int least;
+    } cases[] = {
+        {"GET", "/v1/apps", NULL, ROLE_VIEWER},
+        {"GET", "/v1/events", NULL, ROLE_VIEWER},
+        {"GET", "/v1/apps/none", NULL, ROLE_VIEWER},
+        {"POST", "/v1/apps", "{}", ROLE_DEVELOPER},
+        {"GET", "/v1/apps/none/config", NULL, ROLE_DEVELOPER},
+        {"POST", "/v1/apps/none/builds", "x", ROLE_DEVELOPER},
+        {"POST", "/v1/apps/none/rollback", "{}", ROLE_DEVELOPER},
+        {"GET", "/git/none.git/info/refs?service=git-upload-pack", NULL, ROLE_VIEWER},
+        {"GET", "/git/some.git/info/refs?service=git-receive-pack", NULL, ROLE_DEVELOPER},
+        {"POST", "/git/some.git/git-receive-pack", "0000", ROLE_DEVELOPER},
+    };
+    static const char *const users[] = {"vera", "dora", "ada"};
+    for (int role = ROLE_VIEWER; role <= ROLE_ADMIN; role++) {
+        _cleanup_free_ char *secret = make_token(users[role], role, ""),
+                            *header = xasprintf("Authorization: Bearer %s\r\n", secret);
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            const struct reply *r =
+                http(GATEWAY, cases[i].method, cases[i].path, header, cases[i].body);
+            assert_int_equal(r->status == 403, role < cases[i].least);
+            assert_int_not_equal(r->status, 401);
+        }
+    }
+}
+
+static void test_on_behalf(void **state)
+{
+    (void)state;
+    put("/users/bella", &user_schema,
+        &(struct user){.name = (char *)"bella", .role = ROLE_DEVELOPER});
+    const struct reply *r = NULL;
+    static const char as_bella[] = "Davit-On-Behalf-Of: bella\r\nX-Forwarded-For: 192.0.2.1\r\n";
+    wait_until((r = http(LOCAL, "POST", "/v1/apps", as_bella, "{\"name\":\"bellas\"}"))->status ==
+               201);
+    assert_string_equal(field(r, "owner"), "bella");
+    r = local("GET", "/v1/events?app=bellas", NULL);
+    assert_string_equal(field(r, "who"), "bella");
+    assert_string_equal(field(r, "from"), "192.0.2.1");
+    r = http(LOCAL, "GET", "/v1/apps", "Davit-On-Behalf-Of: nobody-known\r\n", NULL);
+    assert_int_equal(r->status, 403);
+    /* Through the gateway the header means nothing. */
+    assert_int_equal(http(GATEWAY, "GET", "/v1/apps", as_bella, NULL)->status, 401);
+}
+
+static void test_config(void **state)
+{
+    (void)state;
+    const struct reply *r;
+    make_deployed_app("conf");
+    r = local("PATCH", "/v1/apps/conf/config", "{\"A\":\"1\",\"B\":\"two\\nlines\"}");
+    assert_string_equal(r->body.ptr,
+                        "{\"release\":2,\"vars\":{\"A\":\"1\",\"B\":\"two\\nlines\"}}\n");
+    _cleanup_(release_release) struct release release = {0};
+    assert_true(get("/apps/conf/releases/0000000002", &release_schema, &release));
+    assert_string_equal(release.description, "Set A, B");
+    assert_string_equal(release.image, "sha256:aaaa");
+    assert_int_equal(release.config, 1);
+    assert_int_equal(release.processes.n, 3);
+    _cleanup_(desired_release) struct desired d = {0};
+    assert_true(get("/apps/conf/desired", &desired_schema, &d));
+    assert_int_equal(d.release, 2);
+    r = local("PATCH", "/v1/apps/conf/config?restart=0", "{\"A\":null,\"C\":\"3\"}");
+    assert_contains(r->body.ptr, "{\"release\":0,");
+    assert_string_equal(local("GET", "/v1/apps/conf/config", NULL)->body.ptr,
+                        "{\"B\":\"two\\nlines\",\"C\":\"3\"}\n");
+    /* The same again changes no variable, but brings what waited. */
+    assert_contains(local("PATCH", "/v1/apps/conf/config", "{\"C\":\"3\"}")->body.ptr,
+                    "{\"release\":3,");
+    assert_contains(local("PATCH", "/v1/apps/conf/config", "{\"C\":\"3\"}")->body.ptr,
+                    "{\"release\":0,");
+    _cleanup_free_ char *large = xmalloc(40000), *body = NULL;
+    memset(large, 'x', 39999);
+    large[39999] = '\0';
+    body = xasprintf("{\"L\":\"%s\"}", large);
+    assert_int_equal(local("PATCH", "/v1/apps/conf/config", body)->status, 413);
+}
+
+static void test_rollback(void **state)
+{
+    (void)state;
+    make_deployed_app("back");
+    assert_int_equal(local("POST", "/v1/apps/back/rollback", "{\"to\":0}")->status, 422);
+    assert_int_equal(local("PATCH", "/v1/apps/back/config", "{\"A\":\"1\"}")->status, 200);
+    const struct reply *r = local("POST", "/v1/apps/back/rollback", "{\"to\":0}");
+    assert_int_equal(r->status, 201);
+    assert_string_equal(field(r, "description"), "Rollback to v1");
+    assert_contains(r->body.ptr, "\"number\":3");
+    assert_null(strstr(r->body.ptr, "\"config\"")); /* v1 had none */
+    r = local("POST", "/v1/apps/back/rollback", "{\"to\":7}");
+    assert_int_equal(r->status, 404);
+    put("/apps/back/releases/0000000002/status", &release_status_schema,
+        &(struct release_status){.state = RELEASE_FAILED, .reason = (char *)"it burnt"});
+    wait_until(strstr(local("GET", "/v1/apps/back/releases/2", NULL)->body.ptr, "failed"));
+    r = local("POST", "/v1/apps/back/rollback", "{\"to\":2}");
+    assert_int_equal(r->status, 422);
+    assert_contains(r->body.ptr, "it burnt");
+    _cleanup_free_ char *blob = path_join(world.config.state, "images/blobs/sha256/aaaa");
+    assert_int_equal(unlink(blob), 0);
+    r = local("POST", "/v1/apps/back/rollback", "{\"to\":1}");
+    assert_int_equal(r->status, 422);
+    assert_contains(r->body.ptr, "collected");
+}
+
+static void test_scale_restart_maintenance(void **state)
+{
+    (void)state;
+    make_deployed_app("fleet");
+    const struct reply *r = local("PATCH", "/v1/apps/fleet/formation", "{\"web\":3}");
+    assert_string_equal(r->body.ptr, "{\"web\":3,\"worker\":0}\n");
+    r = local("PATCH", "/v1/apps/fleet/formation", "{\"cron\":1}");
+    assert_int_equal(r->status, 422);
+    assert_contains(field(r, "hint"), "web, worker");
+    assert_int_equal(local("PATCH", "/v1/apps/fleet/formation", "{\"release\":1}")->status, 422);
+    assert_int_equal(local("PATCH", "/v1/apps/fleet/formation", "{\"web\":101}")->status, 400);
+    assert_int_equal(local("PATCH", "/v1/apps/fleet/formation", "{\"web\":1.5}")->status, 400);
+    assert_string_equal(local("POST", "/v1/apps/fleet/restart", NULL)->body.ptr,
+                        "{\"generation\":1}\n");
+    assert_string_equal(local("PUT", "/v1/apps/fleet/maintenance", "{\"on\":true}")->body.ptr,
+                        "{\"on\":true}\n");
+    _cleanup_(desired_release) struct desired d = {0};
+    assert_true(get("/apps/fleet/desired", &desired_schema, &d));
+    assert_true(d.maintenance && d.generation == 1 && counts_get(&d.formation, "web", 0) == 3);
+}
+
+static void test_domains(void **state)
+{
+    (void)state;
+    local("POST", "/v1/apps", "{\"name\":\"dom\"}");
+    local("POST", "/v1/apps", "{\"name\":\"dom2\"}");
+    assert_int_equal(local("POST", "/v1/apps/dom/domains", "{\"host\":\"a.example\"}")->status,
+                     201);
+    const struct reply *r = local("POST", "/v1/apps/dom2/domains", "{\"host\":\"a.example\"}");
+    assert_int_equal(r->status, 409);
+    assert_contains(r->body.ptr, "'dom'");
+    assert_contains(local("GET", "/v1/apps/dom", NULL)->body.ptr, "\"domains\":[\"a.example\"]");
+    assert_int_equal(local("DELETE", "/v1/apps/dom/domains/a.example", NULL)->status, 204);
+    assert_int_equal(local("POST", "/v1/apps/dom2/domains", "{\"host\":\"a.example\"}")->status,
+                     201);
+}
+
+/* Each event holds the hash of the one before; somebody else's event in between breaks nothing. */
+static void test_audit_chain(void **state)
+{
+    (void)state;
+    _cleanup_(kv_list_release) struct kv_list events = {0};
+    assert_int_equal(store_list(world.store, "/events/", &events, NULL), 0);
+    _cleanup_free_ char *next = key_event((int64_t)events.n + 1);
+    put(next, &event_schema,
+        &(struct event){.number = (int64_t)events.n + 1, .what = (char *)"foreign"});
+    assert_int_equal(local("POST", "/v1/apps", "{\"name\":\"chained\"}")->status, 201);
+    kv_list_release(&events);
+    assert_int_equal(store_list(world.store, "/events/", &events, NULL), 0);
+    char before[65] = "";
+    for (size_t i = 0; i < events.n; i++) {
+        _cleanup_(event_release) struct event e = {0};
+        struct str text = {events.items[i].value, events.items[i].value_len};
+        assert_int_equal(model_decode(&event_schema, text, &e, NULL), 0);
+        assert_int_equal(e.number, i + 1);
+        if (!streq(e.what, "foreign"))
+            assert_string_equal(e.previous ? e.previous : "", before);
+        struct sha256_ctx ctx;
+        uint8_t digest[SHA256_DIGEST_SIZE];
+        sha256_init(&ctx);
+        sha256_update(&ctx, text.len, (const uint8_t *)text.ptr);
+        sha256_digest(&ctx, sizeof(digest), digest);
+        hex_encode(digest, sizeof(digest), before);
+    }
+    /* After a restart the chain goes on where it ended. */
+    api_stop(SIGKILL);
+    api_start();
+    assert_int_equal(local("DELETE", "/v1/apps/chained", NULL)->status, 204);
+    _cleanup_free_ char *last = key_event((int64_t)events.n + 1);
+    _cleanup_(event_release) struct event e = {0};
+    assert_true(get(last, &event_schema, &e));
+    assert_string_equal(e.previous, before);
+}
+
+static void test_events_follow(void **state)
+{
+    (void)state;
+    struct answer a;
+    _cleanup_(buf_release) struct buf body = BUF_INIT;
+    _cleanup_close_ int fd = dial(LOCAL);
+    answer_init(&a);
+    send_text(fd, "GET /v1/events?follow=1&n=1&app=followed HTTP/1.1\r\nHost: t\r\n\r\n");
+    local("POST", "/v1/apps", "{\"name\":\"unrelated\"}");
+    local("POST", "/v1/apps", "{\"name\":\"followed\"}");
+    read_answer(fd, &a, &body, "app.create");
+    local("DELETE", "/v1/apps/followed", NULL);
+    read_answer(fd, &a, &body, "app.destroy");
+    assert_null(strstr(body.ptr, "unrelated"));
+    answer_release(&a);
+}
+
+static void test_logs_follow(void **state)
+{
+    (void)state;
+    local("POST", "/v1/apps", "{\"name\":\"talker\"}");
+    struct answer a;
+    _cleanup_(buf_release) struct buf body = BUF_INIT;
+    _cleanup_close_ int fd = dial(LOCAL);
+    _cleanup_free_ char *path = path_join(world.config.log, "talker/web.1.log");
+    answer_init(&a);
+    send_text(fd, "GET /v1/apps/talker/logs?follow=1 HTTP/1.1\r\nHost: t\r\n\r\n");
+    wait_until(file_replace(path, STR("2026-09-16T15:13:46.677020+00:00 app[web.1]: one\n"), 0644,
+                            NULL) == 0);
+    read_answer(fd, &a, &body, "one\n");
+    answer_release(&a);
+    assert_contains(local("GET", "/v1/apps/talker/logs?n=1", NULL)->body.ptr, "app[web.1]: one\n");
+}
+
+static void test_many_connections(void **state)
+{
+    (void)state;
+    enum { MANY = 400 };
+    int fds[MANY];
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = dial(GATEWAY);
+        send_text(fds[i], "GET /v1/apps HTTP/1.1\r\nHo");
+    }
+    assert_int_equal(http(GATEWAY, "GET", "/v1/apps", "", NULL)->status, 401);
+    assert_int_equal(local("GET", "/v1/apps", NULL)->status, 200);
+    for (int i = 0; i < MANY; i++)
+        close(fds[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_app_from_birth_to_end),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_large_bodies),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_expired_token),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_on_behalf),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_rollback),
+        cmocka_unit_test(test_scale_restart_maintenance),
+        cmocka_unit_test(test_domains),
+        cmocka_unit_test(test_audit_chain),
+        cmocka_unit_test(test_events_follow),
+        cmocka_unit_test(test_logs_follow),
+        cmocka_unit_test(test_many_connections),
+    };
+    return cmocka_run_group_tests(tests, world_begin, world_end);
+}
