@@ -78,7 +78,7 @@ static void add_mounts(struct buf *b, const struct container *c)
 
 static char *cgroup_of(const struct container *c)
 {
-    return xasprintf("davit/%s/build/%s", c->config->bridge, c->name);
+    return xasprintf("%s/build/%s", c->config->bridge, c->name);
 }
 
 static void add_linux(struct buf *b, const struct container *c)
@@ -208,7 +208,7 @@ int container_run(const struct container *c, struct output *out, int *ret_status
 
 void container_clean(const struct config *c)
 {
-    _cleanup_free_ char *cgroup = xasprintf("davit/%s/build", c->bridge);
+    _cleanup_free_ char *cgroup = xasprintf("%s/build", c->bridge);
     _cleanup_free_ char *bundles = path_join(c->run, "build");
     if (cgroup_kill(cgroup, 5000, NULL) == 0)
         cgroup_remove(cgroup, NULL);

@@ -60,7 +60,7 @@ static void print_release(const struct cli *cli, const json_t *doc)
 int verb_releases_show(struct cli *cli, struct err *err)
 {
     const char *app;
-    int64_t n;
+    int64_t n = 0;
     json_auto_t *doc = NULL;
     int r = release_number(cli->args[0], &n, err);
     if (r < 0 || (r = cli_app(cli, NULL, &app, err)) < 0)

@@ -68,7 +68,7 @@ static void announce(struct shim *s, enum shim_state before)
 static void set_reason(struct shim *s, const char *text)
 {
     char *at = s->status.reason;
-    snprintf(at, sizeof(s->status.reason), "%s", text);
+    snprintf(at, sizeof(s->status.reason), "%.*s", (int)sizeof(s->status.reason) - 1, text);
     for (; *at; at++)
         if (*at < ' ' || *at > '~')
             *at = *at > 0 && *at <= ' ' ? ' ' : '?';

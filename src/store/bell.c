@@ -8,33 +8,36 @@
 
 #include "base/mem.h"
 
-static gid_t group_of_folder(const char *path)
+/* Appears with its group and mode already set: another user's process may be opening it now. */
+static int make_shared(const char *path, const char *dir, gid_t group)
 {
-    const char *slash = strrchr(path, '/');
-    _cleanup_free_ char *dir = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
-    struct stat st;
-    return stat(dir, &st) < 0 ? (gid_t)-1 : st.st_gid;
+    _cleanup_close_ int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char self[32];
+    if (fd < 0)
+        return -1;
+    /* Who may not give it to that group is not in it, and shares the folder with nobody. */
+    if (fchown(fd, (uid_t)-1, group) < 0 && errno != EPERM)
+        return -1;
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    if (fchmod(fd, 0660) < 0 || /* whatever the umask is */
+        linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+        return -1;
+    return TAKE_FD(fd);
 }
 
 int shared_file_open(const char *path, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
-    if (fd >= 0) {
-        /* Who may not give it to that group is not in it, and shares the folder with nobody. */
-        if (fchown(fd, (uid_t)-1, group_of_folder(path)) < 0 && errno != EPERM)
-            goto fail;
-        if (fchmod(fd, 0660) < 0) /* whatever the umask is */
-            goto fail;
-        return fd;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *dir =
+            slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+        struct stat st;
+        fd = stat(dir, &st) < 0 ? -1 : make_shared(path, dir, st.st_gid);
+        if (fd < 0 && errno == EEXIST) /* somebody was quicker */
+            fd = open(path, O_RDWR | O_CLOEXEC);
     }
-    if (errno == EEXIST)
-        fd = open(path, O_RDWR | O_CLOEXEC);
     return fd >= 0 ? fd : err_errno(err, "opening %s", path);
-fail:
-    err_errno(err, "sharing %s with its group", path);
-    unlink(path);
-    close(fd);
-    return -(int)ERR_IO;
 }
 
 int bell_init(struct bell *b, const char *db_path, struct err *err)

@@ -60,7 +60,7 @@ static int query_integer(struct sqlite_store *s, const char *sql, int64_t *ret, 
 
 static int make_schema(struct sqlite_store *s, struct err *err)
 {
-    int64_t tables;
+    int64_t tables = 0;
     int r = query_integer(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (r < 0)
         return r;
@@ -72,7 +72,7 @@ static int make_schema(struct sqlite_store *s, struct err *err)
 
 static int check_schema(struct sqlite_store *s, struct err *err)
 {
-    int64_t version, application;
+    int64_t version = 0, application = 0;
     int r = query_integer(s, "PRAGMA user_version", &version, err);
     if (r == 0)
         r = query_integer(s, "PRAGMA application_id", &application, err);
