@@ -363,6 +363,9 @@ static const struct scene scenes[] = {
      "v1 live, v2 superseded, v3 starting",
      "web v1.g0.1 ready, web v2.g0.1 ready, web v3.g0.1 starting, web v3.g0.2 starting",
      "web v2.g0.1 → draining"},
+    {"what was on its way out before a rollout stays so", "v2 g0", NULL, "v1 live, v2 starting",
+     "web v1.g0.1 ready, web v1.g0.2 draining, web v1.g0.3 drained, web v2.g0.1 starting",
+     "stop web v1.g0.3, web v1.g0.3 → stopping"},
     {"superseded releases stay so", "v3 g0", NULL, "v1 superseded, v2 failed, v3 live",
      "web v3.g0.1 ready", ""},
 
