@@ -162,8 +162,8 @@ static int mirror(const struct unit *u)
     case SHIM_NONE:
     case SHIM_STARTING: return INSTANCE_STARTING;
     case SHIM_RUNNING: break;
-    case SHIM_STOPPING:
-    case SHIM_STOPPED: return s;
+    case SHIM_STOPPING: /* on its way down, whether to start again or not */
+    case SHIM_STOPPED: return u->told_to_stop ? s : INSTANCE_STARTING;
     }
     if (u->probe == PROBE_READY)
         return INSTANCE_READY;
