@@ -3,12 +3,7 @@
 #ifndef BUILD_COMPILE_H
 #define BUILD_COMPILE_H
 
-#include "build/container.h"
-
-struct buildpack {
-    char *name; /* "nodejs", or its URL */
-    char *dir;  /* on this machine; copied for the run */
-};
+#include "build/stage.h"
 
 struct compile {
     const struct config *config;

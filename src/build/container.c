@@ -36,20 +36,24 @@ static void add_bind(struct buf *b, const struct container_bind *m)
     buf_addf(b, ",\"options\":[\"rbind\",\"nosuid\",\"nodev\",\"%s\"]}", m->writable ? "rw" : "ro");
 }
 
-/* Root needs what installing packages needs; the app's user needs nothing. All of it counts only
- * inside the user namespace. */
-#define ROOT_CAPABILITIES                                                                          \
+/* Of the capabilities of root in a container, those that count for each kind of user. */
+#define INSTALL_CAPABILITIES                                                                       \
     "\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_FSETID\",\"CAP_KILL\","               \
     "\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_SETPCAP\",\"CAP_SETFCAP\",\"CAP_SYS_CHROOT\""
+static const char *const capabilities[] = {
+    [CONTAINER_APP] = "",
+    [CONTAINER_ROOT] = INSTALL_CAPABILITIES,
+    [CONTAINER_BUILDER] = INSTALL_CAPABILITIES
+    ",\"CAP_SYS_ADMIN\",\"CAP_MKNOD\",\"CAP_NET_BIND_SERVICE\",\"CAP_AUDIT_WRITE\""};
 
-static uid_t user_of(const struct container *c) { return c->root ? 0 : APP_UID; }
+static uid_t user_of(const struct container *c) { return c->user == CONTAINER_APP ? APP_UID : 0; }
 
 static void add_process(struct buf *b, const struct container *c)
 {
     unsigned uid = user_of(c);
-    const char *caps = c->root ? ROOT_CAPABILITIES : "";
+    const char *caps = capabilities[c->user];
     buf_addf(b, "\"process\":{\"user\":{\"uid\":%u,\"gid\":%u,\"umask\":18},\"cwd\":\"%s\",", uid,
-             uid, c->root ? "/" : "/app");
+             uid, c->user == CONTAINER_APP ? "/app" : "/");
     buf_addf(b,
              "\"noNewPrivileges\":true,\"oomScoreAdj\":500,\"capabilities\":{\"bounding\":[%s],"
              "\"effective\":[%s],\"permitted\":[%s],\"inheritable\":[]},\"args\":[",
@@ -167,8 +171,6 @@ static int make_bundle(struct run *run, struct err *err)
     run->state = path_join(run->bundle, "state");
     for (size_t i = 0; i < c->layers->n; i++)
         strv_take(&run->dirs, image_layer_path(c->images, c->layers->items[i]));
-    if (c->extra)
-        strv_add(&run->dirs, c->extra);
     int r = image_tmp_dir(c->images, &run->work, err);
     if (!r)
         r = dir_make(run->rootfs, 0755, err);

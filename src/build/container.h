@@ -20,18 +20,24 @@ struct container_bind {
     bool writable;
 };
 
+/* As whom its program runs. Root is root only within the user namespace, nobody on the host. */
+enum container_user {
+    CONTAINER_APP,     /* APP_UID, without any rights */
+    CONTAINER_ROOT,    /* may install packages */
+    CONTAINER_BUILDER, /* and mount, and make containers of its own */
+};
+
 struct container {
     const struct config *config;
     struct image_store *images;
     const char *name;          /* unique among those that run: names its folder and cgroup */
     const struct strv *layers; /* diff ids of its root, bottom first */
-    const char *extra;         /* or NULL: a folder on top of them that is no layer yet */
     const char *upper;         /* from image_tmp_dir: collects what it writes */
     const struct container_bind *binds;
     size_t n_binds;
     const char *const *argv;
-    const struct map *env;
-    bool root; /* as the image's root, able to install packages; else as APP_UID */
+    struct map *env;
+    enum container_user user;
     int64_t timeout_s;
     const struct cancel *cancel; /* or NULL */
 };

@@ -1,6 +1,7 @@
 #include "build/language.h"
 
 #include "build/node.h"
+#include "build/semver.h"
 #include "build/tree.h"
 
 static const struct language languages[] = {
@@ -10,6 +11,8 @@ static const struct language languages[] = {
     {"c", "C", "CMakeLists.txt meson.build Makefile makefile GNUmakefile"},
     {"static", "Static site", "static.json index.html public/index.html"},
 };
+
+static const struct semver debians_node = {18, 20, 4};
 
 static bool has_marker(const struct language *l, const char *dir)
 {
@@ -49,6 +52,7 @@ void needs_release(struct needs *n)
 {
     free(n->run);
     free(n->compile);
+    free(n->node);
     strv_release(&n->tools);
     *n = (struct needs){0};
 }
@@ -62,16 +66,21 @@ static int set_needs(const char *run, const char *compile, struct needs *ret)
 
 static int node_needs(const char *dir, struct needs *ret, struct err *err)
 {
-    struct node_package p = {0};
+    _cleanup_(node_package_release) struct node_package p = {0};
+    bool debians = true;
     int r = node_package_read(dir, &p, err);
+    if (!r && p.engine)
+        r = semver_in_range(debians_node, str_of(p.engine), &debians, err);
     if (r < 0)
-        return r;
+        return err_wrap(err, "package.json");
     if (p.installs)
         strv_add(&ret->tools, "tool-npm");
     /* Nothing to install or to build: neither compilers nor npm are needed. */
-    set_needs("runtime-nodejs-18", p.installs ? "compile-nodejs-18" : "runtime-nodejs-18", ret);
-    node_package_release(&p);
-    return 0;
+    if (debians)
+        return set_needs("runtime-nodejs-18",
+                         p.installs ? "compile-nodejs-18" : "runtime-nodejs-18", ret);
+    ret->node = TAKE_PTR(p.engine);
+    return set_needs("stack-run", p.installs ? "stack-build" : "stack-run", ret);
 }
 
 int language_needs(const struct language *l, const char *dir, struct needs *ret, struct err *err)

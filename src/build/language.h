@@ -19,7 +19,8 @@ void language_list(struct buf *ret);
 /* Names of recipes (build/stack.h). */
 struct needs {
     char *run, *compile; /* chains to run and to compile on */
-    struct strv tools;   /* further layers for compiling: "npm" */
+    struct strv tools;   /* further layers for compiling */
+    char *node;          /* or NULL: the versions of node it runs with, none of them Debian's */
 };
 
 void needs_release(struct needs *n);

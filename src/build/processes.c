@@ -1,11 +1,24 @@
 #include "build/processes.h"
 
-static struct process *find(struct list *l, const char *type)
+const struct process *processes_find(const struct list *l, const char *type)
 {
     for (size_t i = 0; i < l->n; i++)
-        if (streq(list_at(l, struct process, i)->type, type))
-            return list_at(l, struct process, i);
+        if (streq(list_at(l, const struct process, i)->type, type))
+            return list_at(l, const struct process, i);
     return NULL;
+}
+
+static struct process *find(struct list *l, const char *type)
+{
+    return (struct process *)processes_find(l, type);
+}
+
+void processes_release(struct list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        process_release(list_at(l, struct process, i));
+    free(l->items);
+    *l = (struct list){0};
 }
 
 static struct process *add(struct list *l, const char *type, const char *command)
@@ -32,54 +45,66 @@ static void add_scripts(const struct app_json *app, struct list *ret)
 }
 
 /* Release phase and postdeploy alone serve nobody. */
-static bool runs_something(struct list *l)
+static bool runs_something(const struct list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
-        const char *type = list_at(l, struct process, i)->type;
+        const char *type = list_at(l, const struct process, i)->type;
         if (!streq(type, "release") && !streq(type, "postdeploy"))
             return true;
     }
     return false;
 }
 
-void processes_apply(const struct app_json *app, struct list *processes, struct strv *warnings)
+static void apply_formation(const struct app_json *app, struct list *processes,
+                            struct strv *warnings)
 {
     for (size_t i = 0; i < app->formation.n; i++) {
-        struct process *p = find(processes, app->formation.items[i].name);
+        const struct count *wanted = &app->formation.items[i];
+        struct process *p = find(processes, wanted->name);
         if (p)
-            p->quantity = app->formation.items[i].n;
+            p->quantity = wanted->n;
         else
             strv_addf(warnings, "app.json: formation names '%s', which is no process of this app",
-                      app->formation.items[i].name);
+                      wanted->name);
     }
+}
+
+static void apply_checks(const struct app_json *app, struct list *processes, struct strv *warnings)
+{
     for (size_t i = 0; i < app->n_checks; i++) {
-        struct process *p = find(processes, app->checks[i].type);
-        const struct list *from = &app->checks[i].checks;
+        const struct process_checks *wanted = &app->checks[i];
+        struct process *p = find(processes, wanted->type);
         if (!p)
             strv_addf(warnings, "app.json: healthchecks name '%s', which is no process of this app",
-                      app->checks[i].type);
-        for (size_t k = 0; p && k < from->n; k++)
-            model_copy(&check_schema, list_at(from, struct check, k),
+                      wanted->type);
+        for (size_t k = 0; p && k < wanted->checks.n; k++)
+            model_copy(&check_schema, list_at(&wanted->checks, struct check, k),
                        list_add(&p->checks, sizeof(struct check)));
     }
 }
 
-int processes_assemble(struct str procfile, const struct map *defaults, const struct app_json *app,
-                       struct list *ret, struct strv *warnings, struct err *err)
+int processes_list(struct str procfile, const struct map *defaults, struct list *ret,
+                   struct err *err)
 {
-    int r = procfile.ptr ? procfile_parse(procfile, ret, err) : 0;
-    if (r < 0)
-        return r;
-    for (size_t i = 0; !procfile.ptr && i < defaults->n; i++)
+    if (procfile.ptr)
+        return procfile_parse(procfile, ret, err);
+    for (size_t i = 0; i < defaults->n; i++)
         add(ret, defaults->items[i].name, defaults->items[i].value);
-    add_scripts(app, ret);
-    if (!runs_something(ret)) {
-        err_set(err, ERR_UNPROCESSABLE, "%s",
-                procfile.ptr ? "the Procfile names no process that runs all the time"
+    return 0;
+}
+
+int processes_complete(const struct app_json *app, struct list *processes, struct strv *warnings,
+                       struct err *err)
+{
+    if (!runs_something(processes)) {
+        err_set(err, ERR_UNPROCESSABLE,
+                processes->n ? "the Procfile names no process that runs all the time"
                              : "no Procfile, and nothing else says what to run");
         return err_hint(err, "Add a file named Procfile with a line such as   web: ./server");
     }
-    processes_apply(app, ret, warnings);
+    add_scripts(app, processes);
+    apply_formation(app, processes, warnings);
+    apply_checks(app, processes, warnings);
     return 0;
 }
 

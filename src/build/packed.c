@@ -1,0 +1,209 @@
+/* Buildpacks: what they made last time if nothing it depended on has changed, else a run of them.
+ */
+#include "build/buildpacks.h"
+#include "build/processes.h"
+#include "build/tree.h"
+#include "build/work.h"
+#include "os/file.h"
+
+/* --- the result of the build before, if nothing it depended on has changed -------------------- */
+
+static bool same_names(const struct strv *a, const struct strv *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (!streq(a->items[i], b->items[i]))
+            return false;
+    return true;
+}
+
+static bool layer_there(struct work *w, const char *diff_id)
+{
+    _cleanup_free_ char *path = image_layer_path(w->images, diff_id);
+    return path_exists(path);
+}
+
+/* The stacks may have been made anew since: then what was compiled on them is compiled again. */
+static bool stacks_unchanged(struct work *w)
+{
+    struct stacks s = work_stacks(w);
+    for (size_t i = 0; i < w->last.stacks.n; i++) {
+        _cleanup_(strv_release) struct strv layers = {0};
+        if (stack_layers(&s, w->last.stacks.items[i].name, &layers, NULL) < 0 ||
+            !streq(layers.items[layers.n - 1], w->last.stacks.items[i].value))
+            return false;
+    }
+    return true;
+}
+
+static bool reuse(struct work *w, const struct choice *choice)
+{
+    const struct record *last = &w->last;
+    if (!last->reusable || !last->buildpacks || !streq(last->buildpacks, choice->digest) ||
+        !same_names(&last->names, &w->record.names) ||
+        !depends_unchanged(last, w->source.dir, &w->vars) || !stacks_unchanged(w) ||
+        (last->compiled && !layer_there(w, last->compiled)))
+        return false;
+    record_copy(last, &w->record);
+    output_step(&w->out, "%s app detected", last->title);
+    output_detail(&w->out, "Dependencies unchanged, using the cached ones");
+    return true;
+}
+
+/* --- compiling ------------------------------------------------------------------------------- */
+
+/* Appends the layers of the recipe that are not there yet, and notes it in the record. */
+static int add_stack(struct work *w, const char *name, struct strv *ret, struct err *err)
+{
+    _cleanup_(strv_release) struct strv layers = {0};
+    struct stacks s = work_stacks(w);
+    int r = stack_layers(&s, name, &layers, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < layers.n; i++)
+        if (!strv_has(ret, layers.items[i]))
+            strv_add(ret, layers.items[i]);
+    map_set(&w->record.stacks, name, layers.items[layers.n - 1]);
+    return 0;
+}
+
+static int add_node(struct work *w, const char *range, struct strv *run, struct strv *compile,
+                    struct err *err)
+{
+    _cleanup_free_ char *name = NULL;
+    int r = stack_find_node(range, &name, err);
+    if (!r)
+        r = add_stack(w, name, run, err);
+    return r ? r : add_stack(w, name, compile, err);
+}
+
+static int add_needs(struct work *w, const struct language *l, struct strv *run,
+                     struct strv *compile, struct err *err)
+{
+    _cleanup_(needs_release) struct needs needs = {0};
+    int r = language_needs(l, w->source.dir, &needs, err);
+    if (!r)
+        r = add_stack(w, needs.run, run, err);
+    if (!r)
+        r = add_stack(w, needs.compile, compile, err);
+    if (!r && needs.node)
+        r = add_node(w, needs.node, run, compile, err);
+    for (size_t i = 0; !r && i < needs.tools.n; i++)
+        r = add_stack(w, needs.tools.items[i], compile, err);
+    return r;
+}
+
+static int gather_layers(struct work *w, const struct choice *choice, struct strv *compile,
+                         struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < choice->packs.n; i++) {
+        const char *name = list_at(&choice->packs, struct buildpack, i)->name;
+        const struct language *l = buildpack_ours(name);
+        if (l) {
+            r = add_needs(w, l, &w->record.run, compile, err);
+        } else {
+            r = add_stack(w, "stack-run", &w->record.run, err);
+            if (!r)
+                r = add_stack(w, "stack-build", compile, err);
+        }
+    }
+    strv_add(compile, w->source.diff_id);
+    return r;
+}
+
+static void note(struct work *w, const struct choice *choice, struct compiled *c)
+{
+    struct record *r = &w->record;
+    r->buildpacks = xstrdup(choice->digest);
+    r->reusable =
+        c->depends_known && depends_digest(&c->depends, w->source.dir, &w->vars, &r->depends);
+    r->title = TAKE_PTR(c->title);
+    r->compiled = TAKE_PTR(c->diff_id);
+    map_copy(&r->processes, &c->processes);
+    map_copy(&r->env, &c->env);
+}
+
+/* Caches outlive builds, but not the buildpacks that filled them. */
+static int prepare_cache(struct work *w, const struct choice *choice, const char *dir,
+                         struct err *err)
+{
+    if (w->last.buildpacks && !streq(w->last.buildpacks, choice->digest))
+        return dir_remove(dir, err);
+    return 0;
+}
+
+static int compile(struct work *w, struct choice *choice, struct err *err)
+{
+    _cleanup_(strv_release) struct strv layers = {0};
+    _cleanup_(compiled_release) struct compiled compiled = {0};
+    _cleanup_free_ char *cache = path_join(w->cache, "cache");
+    int r = buildpacks_fetch(w->config, choice, w->cancel, &w->out, err);
+    if (!r)
+        r = gather_layers(w, choice, &layers, err);
+    if (!r)
+        r = prepare_cache(w, choice, cache, err);
+    if (!r)
+        r = compile_run(&(struct compile){.config = w->config,
+                                          .images = w->images,
+                                          .cancel = w->cancel,
+                                          .out = &w->out,
+                                          .id = w->in->build.id,
+                                          .app = w->in->build.app,
+                                          .commit = w->in->build.commit,
+                                          .layers = &layers,
+                                          .buildpacks = &choice->packs,
+                                          .vars = &w->vars,
+                                          .cache = cache},
+                        &compiled, err);
+    if (!r)
+        note(w, choice, &compiled);
+    return r;
+}
+
+/* --- the image ------------------------------------------------------------------------------- */
+
+static void describe(const struct work *w, struct image *i)
+{
+    i->user = xstrdup("app");
+    i->workdir = xstrdup("/app");
+    for (size_t k = 0; k < w->record.run.n; k++)
+        strv_add(&i->diff_ids, w->record.run.items[k]);
+    strv_add(&i->diff_ids, w->source.diff_id);
+    if (w->record.compiled)
+        strv_add(&i->diff_ids, w->record.compiled);
+    if (!map_get(&w->record.env, "PATH"))
+        strv_add(&i->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    strv_add(&i->env, "HOME=/app");
+    for (size_t k = 0; k < w->record.env.n; k++)
+        strv_addf(&i->env, "%s=%s", w->record.env.items[k].name, w->record.env.items[k].value);
+    const struct process *web = processes_find(&w->result->processes, "web");
+    if (web) {
+        strv_add(&i->cmd, "/bin/sh");
+        strv_add(&i->cmd, "-c");
+        strv_add(&i->cmd, web->command);
+    }
+}
+
+static int write_image(struct work *w, struct err *err)
+{
+    struct image i = {0};
+    describe(w, &i);
+    int r = image_write(w->images, &i, &w->result->image, err);
+    image_release(&i);
+    return r;
+}
+
+int build_by_buildpacks(struct work *w, struct err *err)
+{
+    _cleanup_(choice_release) struct choice choice = {0};
+    int r = tree_names(w->source.dir, &w->record.names, err);
+    if (!r)
+        r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, err);
+    if (!r && !reuse(w, &choice))
+        r = compile(w, &choice, err);
+    if (!r)
+        r = work_processes(w, &w->record.processes, err);
+    return r ? r : write_image(w, err);
+}

@@ -1,0 +1,39 @@
+/* What the steps of one build share. */
+#ifndef BUILD_WORK_H
+#define BUILD_WORK_H
+
+#include "build/job.h"
+#include "build/record.h"
+#include "build/source.h"
+#include "build/stack.h"
+#include "model/procfile.h"
+
+struct work {
+    const struct config *config;
+    struct image_store *images;
+    const struct job_input *in;
+    const struct cancel *cancel;
+    struct job_result *result;
+    struct output out;
+    char *cache;     /* the app's folder */
+    struct map vars; /* the app's, and those app.json has just asked for */
+    struct source source;
+    struct app_json app;
+    struct record last, record; /* of the build before, and of this one */
+};
+
+static inline struct stacks work_stacks(struct work *w)
+{
+    return (struct stacks){
+        .config = w->config, .images = w->images, .cancel = w->cancel, .out = &w->out};
+}
+
+/* Each makes result->image and the processes that buildpacks, Procfile or image name. */
+int build_by_buildpacks(struct work *w, struct err *err);
+int build_by_dockerfile(struct work *w, const char *file, struct err *err);
+int build_by_image(struct work *w, struct err *err);
+
+/* The processes of the source's Procfile into the result; without one, those of `defaults`. */
+int work_processes(struct work *w, const struct map *defaults, struct err *err);
+
+#endif
