@@ -204,6 +204,7 @@ static bool since_made(struct str line, int64_t made_us)
 
 void act_last_lines(const struct member *m, struct strv *ret)
 {
+    static const char state_line[] = "]: State changed from "; /* says nothing about the app */
     _cleanup_(buf_release) struct buf text = BUF_CAP(ACT_LOG_TAIL + 8192);
     _cleanup_(strv_release) struct strv all = {0};
     _cleanup_free_ char *path = member_log(m);
@@ -216,7 +217,8 @@ void act_last_lines(const struct member *m, struct strv *ret)
             continue;
         struct str words = line;
         str_cut(&words, ' ');
-        strv_addf(&all, "%.*s", (int)words.len, words.ptr);
+        if (!memmem(words.ptr, words.len, state_line, sizeof(state_line) - 1))
+            strv_addf(&all, "%.*s", (int)words.len, words.ptr);
     }
     for (size_t i = all.n > ACT_LOG_LINES ? all.n - ACT_LOG_LINES : 0; i < all.n; i++)
         strv_add(ret, all.items[i]);

@@ -184,6 +184,8 @@ static void attempt(struct app_pass *p, struct member *m)
     if (e < 0) {
         log_error("starting %s: %s", m->name, err.msg);
         m->attempt_error = xstrdup(err.msg);
+        if (err.code == ERR_UNPROCESSABLE) /* no other attempt would do better */
+            m->attempts = MAX(m->attempts, START_ATTEMPTS);
         operator_poke(run->op);
     }
 }

@@ -162,8 +162,8 @@ static int mirror(const struct unit *u)
     case SHIM_NONE:
     case SHIM_STARTING: return INSTANCE_STARTING;
     case SHIM_RUNNING: break;
-    case SHIM_STOPPING:
-    case SHIM_STOPPED: return s;
+    case SHIM_STOPPING: /* on its way down, whether to start again or not */
+    case SHIM_STOPPED: return u->told_to_stop ? s : INSTANCE_STARTING;
     }
     if (u->probe == PROBE_READY)
         return INSTANCE_READY;
@@ -391,9 +391,10 @@ static bool wanted(const struct pass *p, const struct unit *u)
 
 /* What serves while the wanted instances are not all ready: the release that is live, or what
  * another generation of the wanted one left running. */
-static bool kept(const struct pass *p, const struct unit *u)
+static bool kept(const struct pass *p, int i)
 {
-    if (streq(u->type, RELEASE_PHASE))
+    const struct unit *u = &p->in->units[i];
+    if (streq(u->type, RELEASE_PHASE) || !active(p->out->next[i]))
         return false;
     if (p->keep)
         return u->release == p->keep->release->number;
@@ -526,7 +527,7 @@ void plan_app(const struct plan_input *in, struct plan_pool *pool, struct plan *
         const struct unit *u = &in->units[i];
         if (phase_undecided(in, u))
             continue;
-        if (wanted(&p, u) || (!ready && kept(&p, u)))
+        if (wanted(&p, u) || (!ready && kept(&p, (int)i)))
             sustain(&p, (int)i);
         else
             retire(&p, (int)i);

@@ -92,10 +92,10 @@ static size_t parse_releases(const char *words, const char *processes, struct pl
 
 static bool is(struct str s, const char *word) { return str_eq(s, str_of(word)); }
 
-/* `dead` no shim · `unrecorded` not in the store · `crashed|booting|ended` what the shim says ·
- * `told` had its SIGTERM · `kicked` was told to restart · `restarted` another pid than recorded ·
- * `stuck|late|failing|deadly|up` what the probe says · exits=N exit=N made=-MS since=-MS attempts=N
- * attempted=-MS */
+/* `dead` no shim · `unrecorded` not in the store · `crashed|booting|stopping|ended` what the shim
+ * says · `told` had its SIGTERM · `kicked` was told to restart · `restarted` another pid than
+ * recorded · `stuck|late|failing|deadly|up` what the probe says · exits=N exit=N made=-MS since=-MS
+ * attempts=N attempted=-MS */
 static void unit_word(struct unit *u, struct str w)
 {
     struct str value = w, name = str_cut(&value, '=');
@@ -107,6 +107,8 @@ static void unit_word(struct unit *u, struct str w)
         u->shim = SHIM_CRASHED, u->pid = 0, u->probe = PROBE_NONE;
     else if (is(name, "booting"))
         u->shim = SHIM_STARTING, u->pid = 0, u->probe = PROBE_NONE;
+    else if (is(name, "stopping"))
+        u->shim = SHIM_STOPPING;
     else if (is(name, "ended"))
         u->shim = SHIM_STOPPED, u->alive = false, u->pid = 0;
     else if (is(name, "told"))
@@ -363,6 +365,9 @@ static const struct scene scenes[] = {
      "v1 live, v2 superseded, v3 starting",
      "web v1.g0.1 ready, web v2.g0.1 ready, web v3.g0.1 starting, web v3.g0.2 starting",
      "web v2.g0.1 → draining"},
+    {"what was on its way out before a rollout stays so", "v2 g0", NULL, "v1 live, v2 starting",
+     "web v1.g0.1 ready, web v1.g0.2 draining, web v1.g0.3 drained, web v2.g0.1 starting",
+     "stop web v1.g0.3, web v1.g0.3 → stopping"},
     {"superseded releases stay so", "v3 g0", NULL, "v1 superseded, v2 failed, v3 live",
      "web v3.g0.1 ready", ""},
 
@@ -420,6 +425,8 @@ static const struct scene scenes[] = {
     {"liveness checks fail: restarted", "v1 g0", NULL, "v1 live", "web v1.g0.1 ready deadly",
      "kick web v1.g0.1: web.1 answered GET /live with 500"},
     {"… once", "v1 g0", NULL, "v1 live", "web v1.g0.1 ready deadly kicked", ""},
+    {"… out of the gateway while it ends", "v1 g0", NULL, "v1 live",
+     "web v1.g0.1 ready deadly kicked stopping", "web v1.g0.1 → starting"},
     {"a restart that doesn't get ready in time: another", "v1 g0", NULL, "v1 live",
      "web v1.g0.1 starting late since=-60000",
      "kick web v1.g0.1: web.1 did not listen on port 5000 within 60 s (R10 boot timeout)"},

@@ -1,0 +1,32 @@
+/* What the api parses itself of a request: the JSON body, the Authorization header, the path; and a
+ * line of a log. */
+#include "api/auth.h"
+#include "api/body.h"
+#include "api/logread.h"
+#include "api/route.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct str text = {(const char *)data, n};
+    struct err err;
+    json_t *body = NULL;
+    if (body_object(text, &body, &err) == 0 && !json_is_object(body))
+        abort();
+    json_decref(body);
+
+    _cleanup_free_ char *string = xstrndup(text.ptr, n);
+    free(token_from_header(string));
+
+    const struct route *route;
+    char *params[ROUTE_PARAMS_MAX] = {0};
+    route_find("GET", string, &route, params, &err);
+    for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
+        free(params[i]);
+
+    struct log_line line;
+    if (log_line_parse(text, &line) && line.when.len != TIME_TEXT_LEN)
+        abort();
+    return 0;
+}
