@@ -62,7 +62,7 @@ struct sqlite_store {
     sqlite3_stmt *sql[SQL_COUNT];
     char *path;
     struct bell bell;
-    int wal_pages; /* in the log after our last commit */
+    int wal_pages; /* in the log after our last commit; 0 once we copied it */
     /* Shared by all watches of the handle; see sqlite_watch.c. */
     struct sqlite_watch *watches;
     int alarm;        /* timerfd for the next lease to expire; -1 until there is a watch */

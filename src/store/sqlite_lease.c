@@ -92,7 +92,7 @@ int sqlite_lease_keepalive(struct store *store, int64_t lease, struct err *err)
 int sqlite_lease_revoke(struct store *store, int64_t lease, struct err *err)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
-    int64_t has;
+    int64_t has = 0;
     _cleanup_(sqlite_write_end) struct sqlite_write w;
     int r = sqlite_write_begin(s, &w, err);
     bind_int(s, SQL_LEASE_HAS, 1, lease);

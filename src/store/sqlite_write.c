@@ -14,6 +14,7 @@ enum {
 static void copy_log(struct sqlite_store *s)
 {
     sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    s->wal_pages = 0;
 }
 
 int sqlite_write_begin(struct sqlite_store *s, struct sqlite_write *ret, struct err *err)
