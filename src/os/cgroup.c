@@ -78,14 +78,9 @@ static void group_trees(const char *path, struct strv *ret)
         add_tree(folders.items[i], ret);
 }
 
-/* Sends SIGKILL to all in one folder's group, at once where the kernel can (version 2); says how
- * many there were. */
-static size_t kill_members(const char *folder)
+/* Sends a signal to all in one folder's group, but to `except`; says to how many. */
+static size_t signal_members(const char *folder, int sig, pid_t except)
 {
-    _cleanup_free_ char *all = xasprintf("%s/cgroup.kill", folder);
-    _cleanup_close_ int fd = open(all, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, "1", 1) < 0)
-        return 0; /* gone meanwhile */
     _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", folder);
     _cleanup_(buf_release) struct buf text = BUF_CAP((size_t)1 << 20);
     if (file_read(procs, &text, NULL) < 0)
@@ -94,11 +89,34 @@ static size_t kill_members(const char *folder)
     for (struct str rest = buf_str(&text), line; rest.len;) {
         uint64_t pid;
         line = str_cut(&rest, '\n');
-        if (str_to_u64(line, 1, INT32_MAX, &pid, NULL) < 0)
+        if (str_to_u64(line, 1, INT32_MAX, &pid, NULL) < 0 || (pid_t)pid == except)
             continue;
         n++;
-        kill((pid_t)pid, SIGKILL);
+        kill((pid_t)pid, sig);
     }
+    return n;
+}
+
+/* SIGKILL, to all at once where the kernel can (version 2). */
+static size_t kill_members(const char *folder)
+{
+    _cleanup_free_ char *all = xasprintf("%s/cgroup.kill", folder);
+    _cleanup_close_ int fd = open(all, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "1", 1) < 0)
+        return 0; /* gone meanwhile */
+    return signal_members(folder, SIGKILL, 0);
+}
+
+size_t cgroup_signal(const char *path, int sig, pid_t except)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    _cleanup_(strv_release) struct strv tree = {0};
+    size_t n = 0;
+    group_folders(path, &folders);
+    if (folders.n) /* the same processes are in each hierarchy */
+        add_tree(folders.items[0], &tree);
+    for (size_t i = 0; i < tree.n; i++)
+        n += signal_members(tree.items[i], sig, except);
     return n;
 }
 

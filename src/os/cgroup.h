@@ -4,7 +4,9 @@
 #define OS_CGROUP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -13,6 +15,9 @@ bool cgroup_exists(const char *path);
 /* Kills every process in the group and in those below it, with SIGKILL, and waits until it is
  * empty, at most `timeout_ms` (ERR_TIMEOUT). A group that doesn't exist is fine. */
 int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err);
+/* Sends `sig` to every process in the group and in those below it, but to `except`; returns to how
+ * many. */
+size_t cgroup_signal(const char *path, int sig, pid_t except);
 /* Removes the group and those below it; they must be empty. One that doesn't exist is fine. */
 int cgroup_remove(const char *path, struct err *err);
 /* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */

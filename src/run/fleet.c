@@ -445,7 +445,6 @@ static void adopt(struct fleet *f, const char *name)
     recall(m);
     adopt_shim(m);
     read_status(m);
-    m->told_to_stop = m->status.state == SHIM_STOPPING;
 }
 
 /* What was set aside when we last ended. */

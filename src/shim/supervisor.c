@@ -19,6 +19,7 @@
 #include "shim/container.h"
 #include "shim/network.h"
 #include "shim/policy.h"
+#include "shim/stop.h"
 #include "shim/status.h"
 
 enum { PIPE_SIZE = 262144 };
@@ -32,6 +33,7 @@ struct shim {
     struct applog log;
     bool networked;
     bool killed; /* SIGKILL was ours */
+    bool ended;  /* the same, but it stood in for the stop signal */
     int host;    /* netlink into the host's network namespace */
     int signals;
     int pipe[2]; /* of the app's output; both ends stay open over restarts */
@@ -83,7 +85,7 @@ static void close_fd(int *fd)
 /* Everything that comes before crun, and crun. */
 static int start(struct shim *s, struct err *err)
 {
-    s->killed = false;
+    s->killed = s->ended = false;
     s->log.last[0] = '\0';
     int r = container_clear(&s->container, err);
     if (!r && !s->networked)
@@ -129,7 +131,7 @@ static void happen(struct shim *s, enum shim_event event)
         if (s->policy.state != before)
             announce(s, before);
         if (action == SHIM_SIGNAL)
-            pidfd_send_signal(s->app, (int)s->spec->signal, NULL, 0);
+            s->ended = stop_app(s->status.pid, s->app, s->spec->cgroup, (int)s->spec->signal);
         if (action == SHIM_KILL)
             kill_all(s);
         struct err err;
@@ -200,6 +202,8 @@ static void on_app_end(struct shim *s)
     if (pidfd_reap(s->app, &status, &sig) != 1)
         return;
     close_fd(&s->app);
+    if (s->ended && sig == SIGKILL)
+        status = 128 + (sig = (int)s->spec->signal);
     drain(s);
     s->status.pid = 0;
     s->status.exit = status;
