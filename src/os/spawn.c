@@ -11,7 +11,7 @@
 
 /* Runs in the child: only async-signal-safe calls. Reports errno through `report` and never
  * returns. */
-static void child(const struct spawn *s, const int fds[3], pid_t parent, int report)
+static void child(const struct spawn *s, const int fds[4], pid_t parent, int report)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -22,12 +22,15 @@ static void child(const struct spawn *s, const int fds[3], pid_t parent, int rep
         setsid();
     if (s->die_with_parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
         _exit(127);
-    /* First out of the way of 0–2, then into place: a source may itself be one of the three. */
-    int high[3];
-    for (int i = 0; i < 3; i++)
-        if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0)
+    /* First out of the way of 0–3, then into place: a source may itself be one of them. */
+    int high[4], n = s->fd3 ? 4 : 3, told = fcntl(report, F_DUPFD_CLOEXEC, 4);
+    if (told < 0)
+        goto failed;
+    report = told;
+    for (int i = 0; i < n; i++)
+        if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 4)) < 0)
             goto failed;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < n; i++)
         if (dup2(high[i], i) < 0)
             goto failed;
     if (s->cwd && chdir(s->cwd) < 0)
@@ -36,7 +39,7 @@ static void child(const struct spawn *s, const int fds[3], pid_t parent, int rep
         goto failed;
     if (s->uid && setresuid(s->uid, s->uid, s->uid) < 0)
         goto failed;
-    syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+    syscall(SYS_close_range, n, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
     if (s->env)
         execvpe(s->argv[0], (char *const *)s->argv, (char *const *)s->env);
     else
@@ -54,7 +57,7 @@ pid_t spawn_start(const struct spawn *s, struct err *err)
     int pipefd[2];
     if (null < 0 || pipe2(pipefd, O_CLOEXEC) < 0)
         return err_errno(err, "starting %s", s->argv[0]);
-    int fds[3];
+    int fds[4] = {[3] = s->fd3};
     for (int i = 0; i < 3; i++)
         fds[i] = s->fds[i] < 0 ? null : s->fds[i];
     pid_t parent = getpid();

@@ -7,7 +7,8 @@
 
 #include "base/str.h"
 
-/* fds: descriptors that become 0, 1 and 2 of the program; -1 is /dev/null. All others are closed.
+/* fds: descriptors that become 0, 1 and 2 of the program; -1 is /dev/null. fd3: 0, or one that
+ * becomes 3. All others are closed.
  * env: NULL inherits ours. cwd: NULL is ours. uid/gid: 0 keeps ours; otherwise supplementary groups
  * are dropped too. new_session: setsid. die_with_parent: SIGKILL when the thread that spawned it
  * ends. pidfd: NULL, or where a descriptor of the process is put (O_CLOEXEC; the caller's). */
@@ -16,6 +17,7 @@ struct spawn {
     const char *const *env;
     const char *cwd;
     int fds[3];
+    int fd3;
     uid_t uid;
     gid_t gid;
     bool new_session;
