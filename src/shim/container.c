@@ -1,6 +1,9 @@
 #include "shim/container.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include "os/cgroup.h"
@@ -14,19 +17,34 @@ void container_init(struct container *c, const struct spec *spec, const char *bu
     c->bundle = bundle;
     c->state = xasprintf("%s/../../crun", bundle);
     c->pid_file = xasprintf("%s/pid", bundle);
+    c->config = xasprintf("%s/config", bundle);
 }
 
 void container_release(struct container *c)
 {
     free(c->state);
     free(c->pid_file);
+    free(c->config);
 }
 
-/* A new folder in place of the old one, with its owner and mode: a mount that is still being torn
- * down keeps the old one to itself. */
+static bool is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    size_t n = 0;
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        closedir(dir);
+    return n == 2; /* . and .. */
+}
+
+/* A new folder in place of one that was used, with its owner and mode: a mount that is still being
+ * torn down keeps the old one to itself. */
 static int renew_folder(const char *path, struct err *err)
 {
     struct stat st;
+    if (is_empty(path))
+        return 0;
     if (lstat(path, &st) < 0)
         return err_errno(err, "%s", path);
     int r = dir_remove(path, err);
@@ -51,20 +69,55 @@ int container_mount(const struct container *c, struct err *err)
 
 void container_unmount(const struct container *c) { mount_remove(c->spec->rootfs, NULL); }
 
-int container_start(const struct container *c, int output, int *ret_pidfd, struct err *err)
+/* Makes `c->config` a link to `target`, in place of what it was. */
+static int point_config(const struct container *c, const char *target, struct err *err)
+{
+    _cleanup_free_ char *tmp = xasprintf("%s~", c->config);
+    unlink(tmp);
+    if (symlink(target, tmp) < 0 || rename(tmp, c->config) < 0)
+        return err_errno(err, "making %s", c->config);
+    return 0;
+}
+
+int container_start(const struct container *c, int output, int *ret_crun, int *ret_pipe,
+                    struct err *err)
 {
     const char *const argv[] = {
-        "crun",       "--cgroup-manager=cgroupfs",
-        "--root",     c->state,
-        "run",        "--detach",
-        "--bundle",   c->bundle,
-        "--pid-file", c->pid_file,
-        "--",         c->spec->name,
-        NULL,
+        "crun",        "--cgroup-manager=cgroupfs",
+        "--root",      c->state,
+        "run",         "--detach",
+        "--bundle",    c->bundle,
+        "--pid-file",  c->pid_file,
+        "--config",    c->config,
+        c->spec->name, NULL,
     };
-    struct spawn s = {.argv = argv, .fds = {-1, output, output}, .pidfd = ret_pidfd};
-    pid_t pid = spawn_start(&s, err);
-    return pid < 0 ? pid : 0;
+    int pipe[2];
+    if (pipe2(pipe, O_CLOEXEC) < 0)
+        return err_errno(err, "making a pipe");
+    _cleanup_close_ int in = pipe[0], out = pipe[1];
+    struct spawn s = {.argv = argv, .fds = {-1, output, output}, .fd3 = in, .pidfd = ret_crun};
+    int r = point_config(c, "/proc/self/fd/3", err);
+    if (!r)
+        r = spawn_start(&s, err);
+    if (r < 0)
+        return r;
+    *ret_pipe = TAKE_FD(out);
+    return 0;
+}
+
+/* crun reads its configuration twice: to its end, which comes when the pipe is closed, and again
+ * to keep a copy. By then, or if it comes late to the first, it finds the file. */
+int container_configure(const struct container *c, int pipe, struct err *err)
+{
+    _cleanup_close_ int out = pipe;
+    _cleanup_free_ char *path = xasprintf("%s/config.json", c->bundle);
+    _cleanup_close_ int in = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = in < 0 ? -1 : 1;
+    while (n > 0 || (n < 0 && in >= 0 && errno == EINTR))
+        n = sendfile(out, in, NULL, 1 << 20);
+    if (n < 0 && errno != EPIPE) /* that is: crun has ended, and will be asked why */
+        return err_errno(err, "giving %s to crun", path);
+    return point_config(c, "config.json", err);
 }
 
 int container_pid(const struct container *c, pid_t *ret, struct err *err)
@@ -80,21 +133,26 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
     return 0;
 }
 
+/* crun deletes what it knows; what it can't make sense of (it was killed half-way) we do. */
+static int forget(const struct container *c, struct err *err)
+{
+    _cleanup_free_ char *known = xasprintf("%s/%s", c->state, c->spec->name);
+    const char *const argv[] = {
+        "crun", "--cgroup-manager=cgroupfs", "--root", c->state, "delete", "--force", c->spec->name,
+        NULL};
+    if (!path_exists(known))
+        return 0;
+    spawn_run(argv, (struct str){NULL, 0}, NULL, NULL);
+    return dir_remove(known, err);
+}
+
 int container_clear(const struct container *c, struct err *err)
 {
-    const struct spec *s = c->spec;
-    _cleanup_free_ char *known = xasprintf("%s/%s", c->state, s->name);
-    int r = cgroup_kill(s->cgroup, 5000, err);
-    if (!r && path_exists(known)) {
-        const char *const argv[] = {"crun",   "--cgroup-manager=cgroupfs",
-                                    "--root", c->state,
-                                    "delete", "--force",
-                                    "--",     s->name,
-                                    NULL};
-        r = spawn_run(argv, (struct str){NULL, 0}, NULL, err);
-    }
+    int r = cgroup_kill(c->spec->cgroup, 5000, err);
     if (!r)
-        r = cgroup_remove(s->cgroup, err);
+        r = forget(c, err);
+    if (!r)
+        r = cgroup_remove(c->spec->cgroup, err);
     unlink(c->pid_file);
     return r;
 }

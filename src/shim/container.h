@@ -11,18 +11,24 @@ struct container {
     const char *bundle; /* the folder with config.json */
     char *state;        /* crun's state folder */
     char *pid_file;
+    char *config; /* what crun is told to read */
 };
 
 /* `bundle` is …/instances/NAME: crun's state lies beside `instances`. */
 void container_init(struct container *c, const struct spec *spec, const char *bundle);
 void container_release(struct container *c);
 
+/* Starts crun, which will start the app with `output` as its stdout and stderr and then end; the
+ * app becomes our child (we must be a subreaper). crun waits for its configuration until
+ * container_configure: what it needs can be made meanwhile. Gives crun's pidfd, and the pipe it
+ * reads the configuration from; closing that makes it give up. */
+int container_start(const struct container *c, int output, int *ret_crun, int *ret_pipe,
+                    struct err *err);
 /* Mounts the layers with an empty writable layer on top. */
 int container_mount(const struct container *c, struct err *err);
 void container_unmount(const struct container *c);
-/* Starts crun, which starts the app with `output` as its stdout and stderr and then ends; the app
- * becomes our child (we must be a subreaper). Gives a pidfd of crun. */
-int container_start(const struct container *c, int output, int *ret_pidfd, struct err *err);
+/* Gives crun its configuration; closes the pipe. */
+int container_configure(const struct container *c, int pipe, struct err *err);
 /* After crun has ended well: the app. */
 int container_pid(const struct container *c, pid_t *ret, struct err *err);
 /* Kills and removes whatever there is of it: processes, crun's state, cgroup. Nothing there is

@@ -82,19 +82,35 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* Everything that comes before crun, and crun. */
+/* Everything crun needs besides its configuration. */
+static int prepare(struct shim *s, struct err *err)
+{
+    int r = s->networked ? 0 : network_up(s->spec, s->host, err);
+    s->networked = r == 0;
+    return r ? r : container_mount(&s->container, err);
+}
+
+/* crun is loaded while network and root are being made; it goes on when it gets its configuration.
+ */
 static int start(struct shim *s, struct err *err)
 {
+    int status, sig;
+    _cleanup_close_ int pipe = -1;
     s->killed = s->ended = false;
     s->log.last[0] = '\0';
     int r = container_clear(&s->container, err);
-    if (!r && !s->networked)
-        r = network_up(s->spec, s->host, err);
+    if (!r)
+        r = container_start(&s->container, s->pipe[1], &s->crun, &pipe, err);
     if (r < 0)
         return r;
-    s->networked = true;
-    r = container_mount(&s->container, err);
-    return r ? r : container_start(&s->container, s->pipe[1], &s->crun, err);
+    r = prepare(s, err);
+    if (!r && (r = container_configure(&s->container, TAKE_FD(pipe), err)) == 0)
+        return 0;
+    pidfd_send_signal(s->crun, SIGKILL, NULL, 0);
+    poll(&(struct pollfd){s->crun, POLLIN, 0}, 1, -1);
+    pidfd_reap(s->crun, &status, &sig);
+    close_fd(&s->crun);
+    return r;
 }
 
 static void kill_all(struct shim *s)
@@ -118,6 +134,16 @@ static void clean_up(struct shim *s)
     container_unmount(&s->container);
 }
 
+static bool try_to_start(struct shim *s)
+{
+    struct err err;
+    if (start(s, &err) == 0)
+        return true;
+    set_reason(s, err.msg);
+    applog_say(&s->log, "Could not start: %s", s->status.reason);
+    return false;
+}
+
 /* Feeds the event to the policy and does what it says; a start that fails is an event again. */
 static void happen(struct shim *s, enum shim_event event)
 {
@@ -134,11 +160,8 @@ static void happen(struct shim *s, enum shim_event event)
             s->ended = stop_app(s->status.pid, s->app, s->spec->cgroup, (int)s->spec->signal);
         if (action == SHIM_KILL)
             kill_all(s);
-        struct err err;
-        if (action != SHIM_START || start(s, &err) == 0)
+        if (action != SHIM_START || try_to_start(s))
             return;
-        set_reason(s, err.msg);
-        applog_say(&s->log, "Could not start: %s", s->status.reason);
         event = SHIM_GONE;
     }
 }
@@ -292,12 +315,10 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
     if (r < 0)
         return r;
     policy_init(&s.policy, spec->restart, (int64_t)spec->grace * 1000, time_mono_ms());
-    announce(&s, SHIM_STARTING);
-    if (start(&s, err) < 0) {
-        set_reason(&s, err->msg);
-        applog_say(&s.log, "Could not start: %s", s.status.reason);
+    if (try_to_start(&s)) /* said after it is done: every start waits for this, nobody for that */
+        announce(&s, SHIM_STARTING);
+    else
         happen(&s, SHIM_GONE);
-    }
     loop(&s);
     return 0;
 }

@@ -1,0 +1,180 @@
+"""davit-shim on its own: a machine to run it on (a folder, a bridge, an image layer), and instances whose config.json
+and spec are written by hand, as `run` would."""
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from davit import BUILD, free_network, wait_for
+
+SHIM = Path(os.environ.get("DAVIT_SHIM", BUILD / "src/shim/davit-shim"))
+UID_BASE = 1879048192
+APPLETS = "sh cat dd echo head httpd id ip kill ls mkdir mount nc ping printf seq sleep test touch true wc yes".split()
+
+
+class Machine:
+    def __init__(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sh.", dir="/tmp"))
+        os.chmod(self.root, 0o755)
+        self.network, self._claim = free_network()
+        self.tag = self.root.name[3:7]
+        self.bridge, self.cgroup = f"shb{self.tag}", f"davit-{self.root.name}"
+        self.gateway = str(self.network[1])
+        self.instances = []
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "addr", "add", f"{self.gateway}/16", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
+        (self.root / "run/davit/crun").mkdir(parents=True)
+        self.layer = self.make_layer("base", {"bin/busybox": Path("/bin/busybox").read_bytes()})
+        for name in APPLETS:
+            (self.layer / "bin" / name).symlink_to("busybox")
+
+    def make_layer(self, name, files):
+        layer = self.root / "layers" / name
+        for folder in ("bin", "dev", "proc", "sys", "tmp", "etc"):
+            (layer / folder).mkdir(parents=True)
+        (layer / "tmp").chmod(0o1777)
+        for path, data in files.items():
+            (layer / path).write_bytes(data)
+            (layer / path).chmod(0o755)
+        run("chown", "-hR", f"{UID_BASE}:{UID_BASE}", layer)
+        return layer
+
+    def instance(self, *argv, **settings):
+        """An instance that isn't started yet. Settings are those of spec; memory in bytes."""
+        self.instances.append(Instance(self, len(self.instances) + 2, argv, settings))
+        return self.instances[-1]
+
+    def leftovers(self, most=5):
+        """What is on the machine although no instance runs."""
+        links = json.loads(run("ip", "-j", "link"))
+        found = [f"interface {i['ifname']}" for i in links if i["ifname"].startswith(f"shi{self.tag}")]
+        found += [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines()
+                  if str(self.root) in line]
+        found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}/*/")]
+        found += [f"crun's {p}" for p in (self.root / "run/davit/crun").iterdir()]
+        found += [f"process {p}" for p in self.processes()]
+        return found[:most]
+
+    def processes(self):
+        """Those whose root or command line is this machine's."""
+        for p in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if any(self.cgroup in line for line in (p / "cgroup").read_text().splitlines()):
+                    yield p.name
+                elif str(self.root) in (p / "cmdline").read_text():
+                    yield p.name
+
+    def close(self):
+        for i in self.instances:
+            i.end()
+        wait_for(lambda: not self.leftovers(), f"nothing left of {self.root}; there is {self.leftovers()}")
+        run("ip", "link", "delete", self.bridge)
+        for hierarchy in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}"):
+            hierarchy.rmdir()
+        shutil.rmtree(self.root)
+        self._claim.close()
+
+
+class Instance:
+    def __init__(self, machine, number, argv, settings):
+        self.machine, self.process = machine, None
+        self.ip = str(machine.network[number])
+        self.name = f"shop.web.{machine.tag}{number}"
+        self.dir = machine.root / "run/davit/instances" / self.name
+        self.log_path = machine.root / f"log/shop/web.{number}.log"
+        self.source = f"web.{number}"
+        self.cgroup = f"{machine.cgroup}/{self.name}"
+        state = machine.root / "state" / self.name
+        for folder in ("upper", "work", "rootfs"):
+            (state / folder).mkdir(parents=True)
+            os.chown(state / folder, UID_BASE, UID_BASE)
+        self.dir.mkdir(parents=True)
+        memory = settings.pop("memory", 64 << 20)
+        self.spec = {"name": self.name, "app": "shop", "process": self.source, "layer": [machine.layer],
+                     "upper": state / "upper", "work": state / "work", "rootfs": state / "rootfs",
+                     "bridge": machine.bridge, "ip": f"{self.ip}/16", "gateway": machine.gateway,
+                     "hostif": f"shi{machine.tag}{number}", "cgroup": self.cgroup, "log": self.log_path,
+                     "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always", **settings}
+        self.write_spec()
+        self.config = config(argv, state / "rootfs", f"/{self.cgroup}", memory)
+        self.write_config()
+
+    def write_spec(self):
+        lines = []
+        for name, value in self.spec.items():
+            lines += [f"{name} {v}" for v in (value if isinstance(value, list) else [value]) if v is not None]
+        (self.dir / "spec").write_text("\n".join(lines) + "\n")
+
+    def write_config(self):
+        (self.dir / "config.json").write_text(json.dumps(self.config))
+
+    def start(self, **how):
+        self.process = subprocess.Popen([SHIM, self.dir], stdin=subprocess.DEVNULL,
+                                        stderr=open(self.dir / "stderr", "w"), **how)
+        return self
+
+    def status(self):
+        try:
+            text = (self.dir / "status").read_text()
+        except FileNotFoundError:
+            return {}
+        return dict(line.split(" ", 1) for line in text.splitlines())
+
+    def wait(self, seconds=10, **wanted):
+        """The status, once these values are in it (None: not in it)."""
+        def there():
+            now = self.status()
+            return now if now and all(now.get(k) == (v if v is None else str(v)) for k, v in wanted.items()) else None
+        return wait_for(there, f"{wanted} of {self.name}", seconds)
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def said(self, source="app"):
+        """The messages of the app, or of the shim (`davit`)."""
+        mark = f" {source}[{self.source}]: "
+        return [line.split(mark, 1)[1] for line in self.log().splitlines() if mark in line]
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, seconds=20):
+        self.signal(signal.SIGTERM)
+        assert self.process.wait(seconds) == 0
+        return self.status()
+
+    def end(self):
+        """Ends it somehow: the test is over."""
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.process.wait(60)
+
+
+def config(argv, rootfs, cgroups_path, memory):
+    """As `run` writes it, with what matters to the shim."""
+    ids = [{"containerID": 0, "hostID": UID_BASE, "size": 65536}]
+    none = {k: [] for k in ("bounding", "effective", "permitted", "inheritable", "ambient")}
+    return {
+        "ociVersion": "1.0.0", "hostname": "web",
+        "process": {"terminal": False, "user": {"uid": 1000, "gid": 1000}, "args": list(argv), "cwd": "/",
+                    "env": ["PATH=/bin"], "noNewPrivileges": True, "capabilities": none},
+        "root": {"path": str(rootfs)},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+                   {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+                    "options": ["nosuid", "mode=755", "size=64k"]},
+                   {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+                    "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]}],
+        "linux": {"cgroupsPath": cgroups_path, "uidMappings": ids, "gidMappings": ids,
+                  "resources": {"memory": {"limit": memory, "swap": memory}, "pids": {"limit": 200}},
+                  "namespaces": [{"type": t} for t in ("pid", "mount", "ipc", "uts", "user", "cgroup")],
+                  "maskedPaths": ["/proc/kcore", "/proc/keys"], "readonlyPaths": ["/proc/sys"]}}
+
+
+def run(*argv):
+    return subprocess.run([str(a) for a in argv], check=True, stdout=subprocess.PIPE, text=True).stdout
