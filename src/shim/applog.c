@@ -183,7 +183,8 @@ static void write_lines(struct applog *l, bool last)
     for (; next_line(at, (size_t)(end - at), last, &line.len, &used); at += used) {
         line.ptr = at;
         emit(l, line.ptr, line.len);
-        latest = line;
+        if (line.len && *line.ptr != ' ') /* else it only goes on with the one before */
+            latest = line;
     }
     flush(l);
     if (latest.len)

@@ -18,7 +18,7 @@
 enum {
     APPLOG_LINE_MAX = 10000,
     APPLOG_IN = 65536,  /* bytes read at once */
-    APPLOG_OUT = 98304, /* bytes written at once */
+    APPLOG_OUT = 98304, /* bytes written at once; a log's limit is larger */
 };
 
 struct applog {
@@ -30,7 +30,7 @@ struct applog {
     bool torn; /* the file doesn't end with a newline: a write was cut short */
     uint64_t dropped;
     int error;        /* errno of what was dropped */
-    char last[512];   /* the last line the app wrote, cut */
+    char last[512];   /* the last line the app wrote that isn't indented, cut */
     char prefix[128]; /* time and source of the lines of this batch */
     size_t prefix_len, pending, filled;
     char in[APPLOG_IN], out[APPLOG_OUT];

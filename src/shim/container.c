@@ -38,22 +38,22 @@ static bool is_empty(const char *path)
     return n == 2; /* . and .. */
 }
 
-/* A new folder in place of one that was used, with its owner and mode: a mount that is still being
- * torn down keeps the old one to itself. */
+/* A new folder with its owner and mode in place of one that was used: a mount that is still being
+ * torn down keeps the old one to itself. There is one at any time, should we be killed. */
 static int renew_folder(const char *path, struct err *err)
 {
+    _cleanup_free_ char *other = xasprintf("%s~", path);
     struct stat st;
-    if (is_empty(path))
-        return 0;
-    if (lstat(path, &st) < 0)
-        return err_errno(err, "%s", path);
-    int r = dir_remove(path, err);
-    if (r < 0)
+    int r = dir_remove(other, err);
+    if (r < 0 || is_empty(path))
         return r;
-    if (mkdir(path, 0700) < 0 || chown(path, st.st_uid, st.st_gid) < 0 ||
-        chmod(path, st.st_mode & 07777) < 0)
-        return err_errno(err, "making folder %s", path);
-    return 0;
+    if (stat(path, &st) < 0)
+        return err_errno(err, "%s", path);
+    if (mkdir(other, 0700) < 0 || chown(other, st.st_uid, st.st_gid) < 0 ||
+        chmod(other, st.st_mode & 07777) < 0 ||
+        renameat2(AT_FDCWD, other, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+        return err_errno(err, "renewing folder %s", path);
+    return dir_remove(other, err);
 }
 
 int container_mount(const struct container *c, struct err *err)
@@ -95,7 +95,11 @@ int container_start(const struct container *c, int output, int *ret_crun, int *r
     if (pipe2(pipe, O_CLOEXEC) < 0)
         return err_errno(err, "making a pipe");
     _cleanup_close_ int in = pipe[0], out = pipe[1];
-    struct spawn s = {.argv = argv, .fds = {-1, output, output}, .fd3 = in, .pidfd = ret_crun};
+    struct spawn s = {.argv = argv,
+                      .fds = {-1, output, output},
+                      .fd3 = in,
+                      .die_with_parent = true,
+                      .pidfd = ret_crun};
     int r = point_config(c, "/proc/self/fd/3", err);
     if (!r)
         r = spawn_start(&s, err);

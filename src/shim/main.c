@@ -1,13 +1,27 @@
 /* davit-shim DIR: supervises one instance. See ARCHITECTURE.md, "Instances". */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "os/file.h"
 #include "shim/spec.h"
 #include "shim/supervisor.h"
+
+/* A child that a killed shim had just forked may hold its lock for a moment longer. */
+static int lock_within(int fd, int64_t wait_ms)
+{
+    int64_t deadline = time_mono_ms() + wait_ms;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || time_mono_ms() >= deadline)
+            return -1;
+        poll(NULL, 0, 5);
+    }
+    return 0;
+}
 
 /* Takes the lock and puts our pid into it; the lock ends with us. */
 static int take_lock(const char *path, int *ret, struct err *err)
@@ -17,7 +31,7 @@ static int take_lock(const char *path, int *ret, struct err *err)
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (fd < 0)
         return err_errno(err, "opening %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if (lock_within(fd, 500) < 0)
         return errno == EWOULDBLOCK ? err_set(err, ERR_CONFLICT, "another shim has %s", path)
                                     : err_errno(err, "locking %s", path);
     if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)

@@ -19,9 +19,9 @@
     TEXT(hostif, false)                                                                            \
     TEXT(cgroup, true) /* as in config.json's cgroupsPath */                                       \
     TEXT(log, true)                                                                                \
-    NUMBER(log_max, 10 << 20, 4096, INT64_MAX) /* bytes */                                         \
-    NUMBER(log_files, 5, 1, 100)               /* kept, the current one included */                \
-    NUMBER(grace, 30, 0, 86400)                /* seconds between stop signal and SIGKILL */       \
+    NUMBER(log_max, 10 << 20, 131072, INT64_MAX) /* bytes */                                       \
+    NUMBER(log_files, 5, 1, 100)                 /* kept, the current one included */              \
+    NUMBER(grace, 30, 0, 86400)                  /* seconds between stop signal and SIGKILL */     \
     NUMBER(signal, 15, 1, 64)
 
 struct spec {

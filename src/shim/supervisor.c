@@ -173,11 +173,13 @@ static void drain(struct shim *s)
     applog_finish(&s->log);
 }
 
-/* No child is left that anybody waits for: collects those that crun left to us. */
-static void reap_strays(void)
+/* Collects those that crun left to us; crun and the app are waited for by their pidfds. */
+static void reap_strays(struct shim *s)
 {
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
+    siginfo_t dead = {0};
+    while (s->crun < 0 && waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           dead.si_pid && dead.si_pid != s->status.pid)
+        waitpid(dead.si_pid, NULL, 0);
 }
 
 static void on_crun_end(struct shim *s)
@@ -231,7 +233,7 @@ static void on_app_end(struct shim *s)
     s->status.pid = 0;
     s->status.exit = status;
     say_exit(s, status, sig);
-    reap_strays();
+    reap_strays(s);
     happen(s, SHIM_GONE);
 }
 
@@ -243,6 +245,8 @@ static void on_signal(struct shim *s)
             happen(s, SHIM_TERM);
         else if (info.ssi_signo == SIGUSR1)
             happen(s, SHIM_RESTART);
+        else if (info.ssi_signo == SIGCHLD)
+            reap_strays(s);
 }
 
 static int wait_ms(const struct shim *s)
@@ -279,7 +283,7 @@ static int open_fds(struct shim *s, struct err *err)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (const int *sig = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0}; *sig; sig++)
+    for (const int *sig = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, 0}; *sig; sig++)
         sigaddset(&set, *sig);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);

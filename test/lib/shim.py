@@ -131,7 +131,10 @@ class Instance:
         def there():
             now = self.status()
             return now if now and all(now.get(k) == (v if v is None else str(v)) for k, v in wanted.items()) else None
-        return wait_for(there, f"{wanted} of {self.name}", seconds)
+        try:
+            return wait_for(there, f"{wanted} of {self.name}", seconds)
+        except AssertionError as e:
+            raise AssertionError(f"{e}; it is {self.status()}, {self.said('davit')[-4:]}") from None
 
     def log(self):
         return self.log_path.read_text() if self.log_path.exists() else ""

@@ -1,0 +1,16 @@
+#include "shim/spec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct err err;
+    struct spec s = {0};
+    if (spec_parse((struct str){(const char *)data, size}, &s, &err) == 0) {
+        if (!s.name || !s.layers.n || s.log_files < 1 || s.signal < 1 || s.signal > 64 ||
+            (s.bridge && !s.ip))
+            abort(); /* what the shim relies on */
+        spec_release(&s);
+    }
+    return 0;
+}
