@@ -27,6 +27,7 @@ struct api {
     struct server *local, *gateway;
     struct event_head last_event;
     struct request *requests; /* open ones */
+    struct upkeep *upkeep;
 };
 
 /* The operator: returns its exit status. */

@@ -11,6 +11,8 @@ struct child {
     int pidfd;
     struct fdwatch *watch;
     uv_timer_t timer;
+    void (*on_ended)(void *arg);
+    void *arg;
     bool ended, let_go;
 };
 
@@ -29,10 +31,14 @@ static void on_end(void *arg)
     fdwatch_free(TAKE_PTR(c->watch));
     close(TAKE_FD(c->pidfd));
     c->ended = true;
-    free_if_over(c);
+    if (!c->let_go && c->on_ended)
+        c->on_ended(c->arg);
+    else
+        free_if_over(c);
 }
 
-int child_start(uv_loop_t *loop, struct spawn *s, struct child **ret, struct err *err)
+int child_start(uv_loop_t *loop, struct spawn *s, void (*ended)(void *arg), void *arg,
+                struct child **ret, struct err *err)
 {
     int pidfd = -1;
     s->new_session = true;
@@ -43,6 +49,8 @@ int child_start(uv_loop_t *loop, struct spawn *s, struct child **ret, struct err
     struct child *c = xcalloc(1, sizeof(*c));
     c->pid = pid;
     c->pidfd = pidfd;
+    c->on_ended = ended;
+    c->arg = arg;
     uv_timer_init(loop, &c->timer);
     c->timer.data = c;
     c->watch = fdwatch_new(loop, pidfd, UV_READABLE, on_end, c);

@@ -9,9 +9,10 @@
 
 struct child;
 
-/* s->new_session and s->pidfd are set here. The child frees itself when it has ended and was let
- * go. */
-int child_start(uv_loop_t *loop, struct spawn *s, struct child **ret, struct err *err);
+/* s->new_session and s->pidfd are set here. `ended` (may be NULL) is called once it has ended,
+ * unless it was let go before. The child frees itself when both are so. */
+int child_start(uv_loop_t *loop, struct spawn *s, void (*ended)(void *arg), void *arg,
+                struct child **ret, struct err *err);
 /* Nobody is interested any more: SIGTERM to its whole process group if it still runs, SIGKILL if
  * that doesn't help within 5 s. */
 void child_let_go(struct child *c);

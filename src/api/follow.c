@@ -171,8 +171,8 @@ static void step_release(struct follower *f)
 {
     struct api *api = f->stream.rq->api;
     const struct release_status *s = view_release_status(api, f->app, f->release);
-    if (!view_release(api, f->app, f->release)) {
-        say(f, " !     Release v%lld is gone\n", (long long)f->release);
+    if (!view_desired(api, f->app)) {
+        say(f, " !     The app %s was destroyed meanwhile\n", f->app);
         end(f, "failed");
     } else if (s && s->state == RELEASE_LIVE) {
         say_live(f);

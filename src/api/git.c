@@ -9,6 +9,7 @@
 #include "api/fdwatch.h"
 #include "api/repo.h"
 #include "api/stream.h"
+#include "api/upkeep.h"
 #include "base/log.h"
 #include "model/names.h"
 #include "os/file.h"
@@ -64,10 +65,12 @@ static void add_settings(struct strv *env, const struct config *c)
     add_setting(env, &n, "core.hooksPath", hooks);
     add_setting(env, &n, "receive.fsckObjects", "true");
     add_setting(env, &n, "receive.maxInputSize", max);
-    add_setting(env, &n, "receive.advertisePushOptions", "false");
+    /* Else a power loss could leave a branch that points to an empty object. */
+    add_setting(env, &n, "core.fsync", "objects,reference");
+    add_setting(env, &n, "core.fsyncMethod", "batch");
     /* Every second something for the proxy to write: that is how it notices who has gone. */
     add_setting(env, &n, "receive.keepAlive", "1");
-    add_setting(env, &n, "receive.autogc", "false");
+    add_setting(env, &n, "receive.autogc", "false"); /* upkeep.h does it, not in anybody's push */
     strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
 }
 
@@ -133,7 +136,7 @@ static int start(struct git *g, int in, struct err *err)
                       .env = (const char *const *)strv_argv(&env),
                       .cwd = "/",
                       .fds = {in, out, STDERR_FILENO}};
-    if ((r = child_start(loop, &s, &g->child, err)) < 0)
+    if ((r = child_start(loop, &s, NULL, NULL, &g->child, err)) < 0)
         return r;
     g->readable = fdwatch_new(loop, g->out, UV_READABLE, on_readable, g);
     fdwatch_pause(g->readable);
@@ -269,6 +272,8 @@ static void fill(struct stream *s)
 
 static void git_free(struct git *g)
 {
+    if (g->child && !g->advertise && g->service->role > ROLE_VIEWER)
+        upkeep_later(g->rq->api, g->app);
     close_in(g);
     fdwatch_free(g->readable);
     closep(&g->out);

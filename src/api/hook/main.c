@@ -137,15 +137,12 @@ static int send_tree(int api, int tar, struct err *err)
     return r;
 }
 
-static int send_archive(int api, const char *commit, struct err *err)
+/* git archive runs from the start, so that it has something by the time the API listens. */
+static int send_archive(int api, int tar, pid_t archive, struct err *err)
 {
-    _cleanup_close_ int tar = -1;
-    pid_t pid = start_archive(commit, &tar, err);
-    if (pid < 0)
-        return pid;
     int r = send_tree(api, tar, err);
-    close(TAKE_FD(tar)); /* one that we didn't read to its end ends by SIGPIPE */
-    int status = spawn_wait(pid);
+    close(tar); /* one that we didn't read to its end ends by SIGPIPE */
+    int status = spawn_wait(archive);
     if (r == 0 && status && status != 128 + SIGPIPE)
         return err_set(err, ERR_INTERNAL, "git archive ended with status %d", status);
     /* Without the last chunk the API throws away what it got. */
@@ -208,12 +205,15 @@ static int check_shallow(struct err *err)
 
 static int push(const struct decision *d, bool *ret_succeeded, struct err *err)
 {
+    int tar = -1;
+    pid_t archive = start_archive(d->commit, &tar, err);
+    if (archive < 0)
+        return archive;
     _cleanup_close_ int api = unix_connect(setting("DAVIT_SOCKET"), err);
-    if (api < 0)
-        return api;
-    int r = send_head(api, d, err);
-    if (r == 0)
-        r = send_archive(api, d->commit, err);
+    int r = api < 0 ? api : send_head(api, d, err);
+    if (r < 0)
+        return r; /* our end ends git archive too */
+    r = send_archive(api, tar, archive, err);
     if (r == -ERR_UNPROCESSABLE || r == -ERR_INTERNAL)
         return r; /* ours; anything else is better explained by the answer */
     return relay(api, ret_succeeded, err);
