@@ -15,10 +15,11 @@
 #include "api/reply.h"
 #include "api/view.h"
 #include "base/log.h"
+#include "base/time.h"
 
 /* What we add ourselves is far less; file contents are taken in only while more than this is free.
  */
-enum { FOLLOW_ROOM = 32 * 1024 };
+enum { FOLLOW_ROOM = 32 * 1024, GATEWAY_WAIT_MS = 30000 };
 
 enum step { STEP_BUILD, STEP_RELEASE };
 
@@ -32,7 +33,8 @@ struct follower {
     uv_fs_event_t *on_output;
     char *waits_for; /* the build we said we wait for */
     int64_t release;
-    bool said_preparing;
+    bool said_preparing, said_released;
+    int64_t wait_until; /* mono ms: for how long the gateway is waited for */
 };
 
 static void say(struct follower *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -130,17 +132,45 @@ static void step_build(struct follower *f)
 
 /* --- the release ----------------------------------------------------------------------------- */
 
-static void say_live(struct follower *f)
+static bool has_web(struct follower *f)
 {
     struct api *api = f->stream.rq->api;
     const struct release *r = view_release(api, f->app, f->release);
+    _cleanup_(counts_release) struct counts formation = {0};
+    view_formation(api, f->app, &formation);
+    return r && release_process(r, "web") && counts_get(&formation, "web", 0) > 0;
+}
+
+static void say_released(struct follower *f)
+{
     say(f, "       Released v%lld\n", (long long)f->release);
-    if (r && release_process(r, "web")) {
-        _cleanup_free_ char *url = view_url(api->config, f->app);
+    if (has_web(f)) {
+        _cleanup_free_ char *url = view_url(f->stream.rq->api->config, f->app);
         say(f, "       %s deployed to Davit\n", url);
     }
-    say(f, "Verifying deploy... done.\n");
-    end(f, "succeeded");
+    f->said_released = true;
+}
+
+/* Its instances are ready; the deploy is done once requests go to them and no longer to older ones.
+ */
+static void verify(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    int64_t now = time_mono_ms();
+    if (!f->said_released) {
+        say_released(f);
+        f->wait_until = now + GATEWAY_WAIT_MS;
+    }
+    if (!has_web(f) || view_is_routed(api, f->app, f->release)) {
+        say(f, "Verifying deploy... done.\n");
+        end(f, "succeeded");
+    } else if (now >= f->wait_until) {
+        say(f, " !     The gateway has not taken v%lld over for %d s: see davit status\n",
+            (long long)f->release, GATEWAY_WAIT_MS / 1000);
+        end(f, "succeeded");
+    } else {
+        operator_wake_at(api->op, f->wait_until);
+    }
 }
 
 /* The release that serves instead; 0: none does. */
@@ -175,7 +205,7 @@ static void step_release(struct follower *f)
         say(f, " !     The app %s was destroyed meanwhile\n", f->app);
         end(f, "failed");
     } else if (s && s->state == RELEASE_LIVE) {
-        say_live(f);
+        verify(f);
     } else if (s && s->state == RELEASE_FAILED) {
         say_failed(f, s);
     } else if (s && s->state == RELEASE_SUPERSEDED) {

@@ -64,7 +64,7 @@ static void stop(struct operator* op, void *ctx)
 
 int api_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/",  "/builds/", "/instances/",
+    static const char *const prefixes[] = {"/apps/",  "/builds/", "/instances/", "/routing/",
                                            "/users/", "/tokens/", NULL};
     static const struct operator_desc desc = {
         .name = "api", .prefixes = prefixes, .start = start, .reconcile = reconcile, .stop = stop};

@@ -18,6 +18,23 @@ const struct release_status *view_release_status(struct api *api, const char *ap
     return mirror_get(operator_mirror(api->op), key, &release_status_schema, NULL);
 }
 
+bool view_is_routed(struct api *api, const char *app, int64_t n)
+{
+    struct mirror *m = operator_mirror(api->op);
+    _cleanup_free_ char *key = key_routing(app), *prefix = key_instance(app, "web", "");
+    const struct routing *now = mirror_get(m, key, &routing_schema, NULL);
+    const struct instance *i;
+    bool routed = false;
+    for (struct mirror_iter at = mirror_iter(m, prefix); mirror_next(&at);) {
+        bool serves =
+            (i = mirror_value(&at, &instance_schema)) && now && strv_has(&now->instances, i->id);
+        if (serves && i->release < n)
+            return false;
+        routed |= serves;
+    }
+    return routed;
+}
+
 const struct build *view_build(struct api *api, const char *id)
 {
     _cleanup_free_ char *key = key_build(id);

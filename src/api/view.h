@@ -8,6 +8,8 @@
 const struct desired *view_desired(struct api *api, const char *app);            /* NULL: none */
 const struct release *view_release(struct api *api, const char *app, int64_t n); /* NULL: none */
 const struct release_status *view_release_status(struct api *api, const char *app, int64_t n);
+/* Whether the gateway sends the app's requests to instances of release n, and to no older one. */
+bool view_is_routed(struct api *api, const char *app, int64_t n);
 const struct build *view_build(struct api *api, const char *id);
 const struct build_status *view_build_status(struct api *api, const char *id);
 bool view_build_finished(const struct build_status *s); /* NULL: no */

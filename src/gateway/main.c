@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "gateway/act.h"
 #include "gateway/log.h"
+#include "gateway/routing.h"
 #include "gateway/world.h"
 #include "os/file.h"
 
@@ -193,6 +194,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
         operator_wake_at(op, now + RETRY_MS);
     } else {
         set_status(g, NULL);
+        routing_report(op, &world.wanted, &g->state);
         schedule(g, now);
     }
     world_release(&world);
@@ -221,7 +223,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
 
 int gateway_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    static const char *const prefixes[] = {"/apps/", "/instances/", "/routing/", NULL};
     static const struct operator_desc desc = {
         .name = "gateway", .prefixes = prefixes, .start = start, .reconcile = reconcile};
     struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};

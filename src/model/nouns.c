@@ -77,6 +77,8 @@ SCHEMA(instance, NEEDED(instance, STRING, app), NEEDED(instance, STRING, type),
        FIELD(instance, STRING, since), FIELD(instance, INT, restarts),
        FIELD(instance, INT, exit_status), FIELD(instance, STRING, reason));
 
+SCHEMA(routing, NEEDED(routing, STRING, app), FIELD(routing, STRV, instances));
+
 SCHEMA(domain, NEEDED(domain, STRING, host), FIELD(domain, STRING, created));
 
 SCHEMA(user, NEEDED(user, STRING, name), FIELD(user, STRING, created),
@@ -105,6 +107,7 @@ char *key_domain(const char *app, const char *host)
 }
 char *key_build(const char *id) { return xasprintf("/builds/%s", id); }
 char *key_build_status(const char *id) { return xasprintf("/builds/%s/status", id); }
+char *key_routing(const char *app) { return xasprintf("/routing/%s", app); }
 char *key_token(const char *hash) { return xasprintf("/tokens/%s", hash); }
 char *key_user(const char *name) { return xasprintf("/users/%s", name); }
 char *key_event(int64_t number) { return xasprintf("/events/%020lld", (long long)number); }

@@ -159,6 +159,13 @@ struct instance {
 };
 DEFINE_NOUN(instance)
 
+/* /routing/A — which instances get the app's requests now. Written by gateway, once it is so. */
+struct routing {
+    char *app;
+    struct strv instances; /* ids of web instances, sorted; without those that drain */
+};
+DEFINE_NOUN(routing)
+
 /* /apps/A/domains/H — a further host name. */
 struct domain {
     char *host, *created;
@@ -201,6 +208,7 @@ char *key_domain(const char *app, const char *host);
 char *key_build(const char *id);
 char *key_build_status(const char *id);
 char *key_instance(const char *app, const char *type, const char *id);
+char *key_routing(const char *app);
 char *key_token(const char *hash);
 char *key_user(const char *name);
 char *key_event(int64_t number);
