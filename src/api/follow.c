@@ -136,9 +136,9 @@ static bool has_web(struct follower *f)
 {
     struct api *api = f->stream.rq->api;
     const struct release *r = view_release(api, f->app, f->release);
-    _cleanup_(counts_release) struct counts formation = {0};
-    view_formation(api, f->app, &formation);
-    return r && release_process(r, "web") && counts_get(&formation, "web", 0) > 0;
+    const struct desired *d = view_desired(api, f->app);
+    const struct process *web = r ? release_process(r, "web") : NULL;
+    return web && d && counts_get(&d->formation, "web", web->quantity) > 0;
 }
 
 static void say_released(struct follower *f)

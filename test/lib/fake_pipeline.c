@@ -42,6 +42,20 @@ static void append(const struct build *b, const char *text)
     fd_write_all(fd, text, strlen(text), NULL);
 }
 
+/* What run and gateway would say once requests go to the release. */
+static void serve(struct operator* op, struct txn *t, const char *app, int64_t n)
+{
+    _cleanup_free_ char *id = xasprintf("v%lld.g0.1", (long long)n),
+                        *instance_key = key_instance(app, "web", id),
+                        *routing_key = key_routing(app);
+    struct instance i = {
+        .app = (char *)app, .type = (char *)"web", .id = id, .index = 1, .release = n};
+    _cleanup_(routing_release) struct routing r = {.app = xstrdup(app)};
+    strv_add(&r.instances, id);
+    put(op, t, instance_key, &instance_schema, &i);
+    put(op, t, routing_key, &routing_schema, &r);
+}
+
 /* A release of one web process, live or failed at once. */
 static void release(struct operator* op, struct txn *t, const struct build *b, int64_t *ret)
 {
@@ -72,6 +86,7 @@ static void release(struct operator* op, struct txn *t, const struct build *b, i
     put(op, t, key, &desired_schema, &d);
     put(op, t, release_key, &release_schema, &r);
     put(op, t, status_key, &release_status_schema, &s);
+    serve(op, t, b->app, r.number);
     strv_release(&s.log);
     *ret = r.number;
 }

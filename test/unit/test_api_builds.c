@@ -75,6 +75,18 @@ static void release_is(const char *app, int64_t n, struct release_status s)
     put(status, &release_status_schema, &s);
 }
 
+/* The gateway sends the app's requests to one instance, of release n. */
+static void routed_to(const char *app, int64_t n)
+{
+    struct instance i = {.app = (char *)app, .type = (char *)"web", .index = 1, .release = n};
+    _cleanup_(routing_release) struct routing r = {.app = xstrdup(app)};
+    strv_addf(&r.instances, "v%d.g0.1", (int)n);
+    i.id = r.instances.items[0];
+    _cleanup_free_ char *instance = key_instance(app, "web", i.id), *routing = key_routing(app);
+    put(instance, &instance_schema, &i);
+    put(routing, &routing_schema, &r);
+}
+
 static void expect_end(struct push *p, const char *result, const char *last)
 {
     read_answer(p->fd, &p->answer, &p->text, NULL);
@@ -115,10 +127,13 @@ static void test_a_push_that_succeeds(void **state)
     build_is(&p, (struct build_status){.state = BUILD_SUCCEEDED, .release = 1});
     read_answer(p.fd, &p.answer, &p.text, "-----> Last\n-----> Launching...\n");
     release_is("good", 1, (struct release_status){.state = RELEASE_LIVE});
-    expect_end(&p, "succeeded",
-               "       Released v1\n"
-               "       http://good.localhost:8080 deployed to Davit\n"
-               "Verifying deploy... done.\n");
+    read_answer(p.fd, &p.answer, &p.text,
+                "       Released v1\n"
+                "       http://good.localhost:8080 deployed to Davit\n");
+    /* Done is said only once requests go there, not while they still go to an older one. */
+    routed_to("good", 0);
+    routed_to("good", 1);
+    expect_end(&p, "succeeded", "Verifying deploy... done.\n");
     assert_string_equal(field(local("GET", "/v1/apps/good", NULL), "branch"), "fix/one");
     /* It can be read again. */
     _cleanup_free_ char *path = xasprintf("/v1/builds/%s/output", p.id);
