@@ -125,24 +125,20 @@ static void add_memberships(struct str groups, struct str name, struct rootfs_us
     }
 }
 
-int rootfs_user(const struct strv *layers, const char *user, struct rootfs_user *ret,
-                struct err *err)
+int rootfs_user_in(struct str passwd, struct str groups, const char *user, struct rootfs_user *ret,
+                   struct err *err)
 {
-    _cleanup_(buf_release) struct buf passwd = BUF_CAP(ROOTFS_FILE_MAX);
-    _cleanup_(buf_release) struct buf groups = BUF_CAP(ROOTFS_FILE_MAX);
     _cleanup_(rootfs_user_release) struct rootfs_user u = {.home = xstrdup("/")};
     struct str group = str_of(*user ? user : "0"), name = {"", 0};
     struct str who = str_cut(&group, ':');
-    read_file(layers, "etc/passwd", &passwd);
-    read_file(layers, "etc/group", &groups);
-    if (!find_user(buf_str(&passwd), who, &u, &name))
+    if (!find_user(passwd, who, &u, &name))
         return err_set(err, ERR_UNPROCESSABLE, "the image has no user '%.*s'",
                        (int)MIN(who.len, (size_t)64), who.ptr);
-    if (group.ptr && !find_group(buf_str(&groups), group, &u.gid))
+    if (group.ptr && !find_group(groups, group, &u.gid))
         return err_set(err, ERR_UNPROCESSABLE, "the image has no group '%.*s'",
                        (int)MIN(group.len, (size_t)64), group.ptr);
     if (!group.ptr)
-        add_memberships(buf_str(&groups), name, &u);
+        add_memberships(groups, name, &u);
     if (u.uid > 65535 || u.gid > 65535)
         return err_set(err, ERR_UNPROCESSABLE,
                        "user '%s' is number %u:%u in the image; up to 65535 are possible", user,
@@ -150,4 +146,14 @@ int rootfs_user(const struct strv *layers, const char *user, struct rootfs_user 
     *ret = u;
     u = (struct rootfs_user){0};
     return 0;
+}
+
+int rootfs_user(const struct strv *layers, const char *user, struct rootfs_user *ret,
+                struct err *err)
+{
+    _cleanup_(buf_release) struct buf passwd = BUF_CAP(ROOTFS_FILE_MAX);
+    _cleanup_(buf_release) struct buf groups = BUF_CAP(ROOTFS_FILE_MAX);
+    read_file(layers, "etc/passwd", &passwd);
+    read_file(layers, "etc/group", &groups);
+    return rootfs_user_in(buf_str(&passwd), buf_str(&groups), user, ret, err);
 }

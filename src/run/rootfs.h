@@ -27,5 +27,8 @@ void rootfs_user_release(struct rootfs_user *u);
  * ERR_UNPROCESSABLE: the image knows no such user or group. */
 int rootfs_user(const struct strv *layers, const char *user, struct rootfs_user *ret,
                 struct err *err);
+/* The same from the texts of etc/passwd and etc/group. */
+int rootfs_user_in(struct str passwd, struct str groups, const char *user, struct rootfs_user *ret,
+                   struct err *err);
 
 #endif
