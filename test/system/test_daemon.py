@@ -3,6 +3,8 @@ import os
 import pwd
 import subprocess
 
+import pytest
+
 from davit import leftovers, wait_for
 
 
@@ -83,3 +85,79 @@ def test_unknown_operator(new_davit):
     r = davitd(d, "gatway")
     assert r.returncode == 2
     assert "there is no operator 'gatway'" in r.stderr
+
+
+def operator(d, name):
+    """Its pid once it runs."""
+    return wait_for(lambda: next((p for p, argv in d.processes().items() if argv[0].endswith("davitd") and argv[-1] == name),
+                                 None), f"operator {name}")
+
+
+def status_of(pid, field):
+    text = open(f"/proc/{pid}/status").read()
+    return next(line.split()[1:] for line in text.splitlines() if line.startswith(field + ":"))
+
+
+@pytest.mark.parametrize("name", ["api", "gateway"])
+def test_operators_drop_what_they_do_not_need(new_davit, name):
+    d = idle(new_davit)
+    davitd(d)
+    davit = str(pwd.getpwnam("davit").pw_uid)
+    pid = operator(d, name)
+    wait_for(lambda: status_of(pid, "Uid") == [davit] * 4, "the user davit")
+    assert "0" not in status_of(pid, "Gid") + status_of(pid, "Groups")
+    bind_only = f"{1 << 10:016x}"
+    assert wait_for(lambda: status_of(pid, "CapEff") == [bind_only] and status_of(pid, "CapAmb") == [bind_only], "caps")
+    assert status_of(pid, "NoNewPrivs") == ["1"]
+
+
+def test_a_killed_operator_is_started_again(new_davit):
+    d = idle(new_davit)
+    davitd(d)
+    for name in ("api", "gateway", "build"):
+        pid = operator(d, name)
+        os.kill(pid, 9)
+        wait_for(lambda: operator(d, name) != pid, f"another {name}")
+    assert "was killed by signal 9" in d.diagnosis()
+    assert d.cli("status", "--wait", "10s")
+
+
+def test_the_operators_die_with_davitd(new_davit):
+    d = idle(new_davit)
+    davitd(d)
+    d.cli("status", "--wait", "10s")
+    haproxies = [p for p, argv in d.processes().items() if "haproxy" in argv[0]]
+    assert haproxies
+    os.kill(min(running(d)), 9)
+    wait_for(lambda: not running(d), "the operators' end")
+    assert d.request("GET", "/", host="nothing.localhost")[0] == 404, "HAProxy goes on"
+    assert davitd(d).returncode == 0
+    d.cli("status", "--wait", "10s")
+    assert [p for p, argv in d.processes().items() if "haproxy" in argv[0]] == haproxies, "and was adopted"
+
+
+def test_sighup_starts_each_operator_anew(new_davit):
+    d = idle(new_davit)
+    davitd(d)
+    names = ("api", "gateway", "build")
+    before = {n: operator(d, n) for n in names}
+    os.kill(min(running(d)), 1)
+    wait_for(lambda: all(operator(d, n) != before[n] for n in names), "new operators")
+    d.cli("status", "--wait", "10s")
+
+
+def test_ports_below_1024(new_davit):
+    d = idle(new_davit, http_port=817, https_port=0)
+    davitd(d)
+    d.cli("status", "--wait", "10s")
+    assert d.request("GET", "/", host="nothing.localhost")[0] == 404
+
+
+def test_an_operator_waits_for_its_predecessor(new_davit):
+    """Two of a kind never work at once: the second says who is there."""
+    d = idle(new_davit)
+    davitd(d)
+    pid = operator(d, "gateway")
+    d.cli("status", "--wait", "10s")
+    second = davitd(d, "gateway")
+    assert second.returncode == 1 and f"as process {pid}" in second.stderr

@@ -1,0 +1,222 @@
+"""The command line as its users meet it: what it prints, where it looks, what it says when something is wrong."""
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+
+from davit import Davit, wait_for
+
+
+@pytest.fixture(scope="module")
+def davit():
+    with Davit(stacks=False) as d:
+        d.cli("apps", "create", "shop", "--no-remote")
+        yield d
+
+
+def fails(davit, *args, code=1, **kw):
+    done = davit.cli(*args, ok=False, **kw)
+    assert done.returncode == code, f"{done.stdout}{done.stderr}"
+    assert done.stderr.startswith("error: "), done.stderr
+    return done.stderr
+
+
+def away(davit, **env):
+    """The environment of somebody who has no socket of this Davit."""
+    return {k: v for k, v in davit.env.items() if k != "DAVIT_ROOT"} | env
+
+
+def url(davit):
+    return f"http://api.localhost:{davit.http[1]}"
+
+
+def test_exit_codes_and_hints(davit):
+    assert "hint: did you mean `davit apps`?" in fails(davit, "appps", code=2)
+    assert "hint: did you mean shop?" in fails(davit, "ps", "-a", "shpo")
+    assert "hint: name it with -a APP" in fails(davit, "ps", code=2, cwd="/")
+    assert "hint: usage: davit config set" in fails(davit, "config", "set", "-a", "shop", code=2)
+    assert "NAME=VALUE" in fails(davit, "config", "set", "-a", "shop", "novalue", code=2)
+    assert "already" in fails(davit, "apps", "create", "shop")
+    assert "TYPE=N" in fails(davit, "scale", "-a", "shop", "web", code=2)
+
+
+def test_json_is_what_the_api_says(davit):
+    listed = json.loads(davit.cli("apps", "--json"))
+    assert listed == json.loads(davit.request("GET", "/v1/apps")[1])
+    assert [a["name"] for a in listed["items"]] == ["shop"]
+    assert json.loads(davit.cli("ps", "-a", "shop", "--json")) == {"items": []}
+
+
+def test_colour_only_on_a_terminal(davit):
+    def on_terminal(**env):
+        master, slave = pty.openpty()
+        subprocess.run(["davit", "doctor"], env={**davit.env, **env}, stdout=slave, stdin=slave, timeout=60)
+        os.close(slave)
+        said = b""
+        try:
+            while chunk := os.read(master, 65536):
+                said += chunk
+        except OSError:  # what a pty says at its end
+            pass
+        os.close(master)
+        return said
+    coloured = {k: v for k, v in davit.env.items() if k != "NO_COLOR"}
+    davit.env = coloured
+    try:
+        assert b"\x1b[" in on_terminal()
+        assert b"\x1b[" not in on_terminal(NO_COLOR="1")
+        assert "\x1b[" not in davit.cli("doctor")
+    finally:
+        davit.env = coloured | {"NO_COLOR": "1"}
+
+
+def test_config_there_and_back(davit):
+    value = "it's \"quoted\"\n$HOME `x` ü=\\"
+    davit.cli("config", "set", "-a", "shop", f"A={value}", "B=", "--no-restart")
+    assert davit.cli("config", "get", "-a", "shop", "A") == value + "\n"
+    shell = davit.cli("config", "-a", "shop", "--shell")
+    again = subprocess.run(["sh", "-c", shell + 'printf %s "$A"'], capture_output=True, text=True, check=True).stdout
+    assert again == value
+    davit.cli("config", "set", "-a", "shop", "--encoded", "C=bGluZSAxCmxpbmUgMg==", "--no-restart")
+    assert davit.cli("config", "get", "-a", "shop", "C") == "line 1\nline 2\n"
+    assert "not base64" in fails(davit, "config", "set", "-a", "shop", "--encoded", "C=nope!", code=2)
+    davit.cli("config", "unset", "-a", "shop", "A", "B", "C", "--no-restart")
+    assert json.loads(davit.cli("config", "-a", "shop", "--json")) == {}
+    assert "A is not set" in fails(davit, "config", "get", "-a", "shop", "A")
+
+
+def test_domains_maintenance_events(davit):
+    davit.cli("domains", "add", "-a", "shop", "www.example.com")
+    assert "www.example.com" in davit.cli("domains", "-a", "shop")
+    assert "Maintenance of shop is on" in davit.cli("maintenance", "-a", "shop", "on")
+    assert "on" in fails(davit, "maintenance", "-a", "shop", "perhaps", code=2)
+    davit.cli("maintenance", "-a", "shop", "off")
+    davit.cli("domains", "remove", "-a", "shop", "www.example.com")
+    what = [e["what"] for e in json.loads(davit.cli("events", "-a", "shop", "--json"))["items"]]
+    assert {"app.create", "domain.add", "maintenance.on", "maintenance.off", "domain.remove"} <= set(what)
+
+
+def test_events_are_followed(davit):
+    with subprocess.Popen(["davit", "events", "-f", "-n", "0", "--json"], env=davit.env, stdout=subprocess.PIPE,
+                          text=True) as p:
+        try:
+            davit.cli("maintenance", "-a", "shop", "on")
+            seen = json.loads(p.stdout.readline())
+        finally:
+            p.terminate()
+    assert (seen["what"], seen["app"], seen["who"]) == ("maintenance.on", "shop", "root")
+    davit.cli("maintenance", "-a", "shop", "off")
+
+
+def test_signing_in_from_elsewhere(davit, tmp_path):
+    env = away(davit, HOME=str(tmp_path))
+
+    def run(*args, **kw):
+        return subprocess.run(["davit", *args], env={**env, **kw}, capture_output=True, text=True, timeout=60, cwd="/",
+                              input=kw.pop("typed", None))
+    assert "sign in: davit login" in run("apps", "--url", url(davit)).stderr
+    token = davit.cli("tokens", "create", "--name", "laptop", "--ttl", "1h").strip()
+    wrong = subprocess.run(["davit", "login", url(davit)], env=env, input="0" * 64, capture_output=True, text=True)
+    assert wrong.returncode == 1 and not (tmp_path / ".config").exists()
+    right = subprocess.run(["davit", "login", url(davit)], env=env, input=token + "\n", capture_output=True, text=True)
+    assert right.returncode == 0 and "Signed in" in right.stdout
+    assert (tmp_path / ".config/davit/credentials.json").stat().st_mode & 0o777 == 0o600
+    assert "shop" in run("apps").stdout
+    ids = [t["id"] for t in json.loads(davit.cli("tokens", "--json"))["items"] if t["name"] == "laptop"]
+    davit.cli("tokens", "revoke", ids[0])
+    assert run("apps").returncode == 1
+    assert run("logout").returncode == 0
+    assert "default" not in json.loads((tmp_path / ".config/davit/credentials.json").read_text())
+    fresh = davit.cli("tokens", "create").strip()
+    assert "shop" in run("apps", DAVIT_URL=url(davit), DAVIT_TOKEN=fresh).stdout
+
+
+def test_git_gets_a_token_made_for_it(davit):
+    question = f"protocol=http\nhost=api.localhost:{davit.http[1]}\n\n"
+
+    def ask(verb, text=question):
+        return davit.cli("git-credential", verb, input=text)
+    first = ask("get")
+    assert first.startswith("username=") and len(first.split("password=")[1].strip()) == 64
+    assert ask("get") == first
+    ask("erase", question.rstrip("\n") + "\npassword=another\n\n")
+    assert ask("get") == first, "only the password that failed is forgotten"
+    ask("erase")
+    assert ask("get") != first
+    assert ask("get", "protocol=https\nhost=github.com\n\n") == "", "no token of ours for others"
+    assert ask("get", "nonsense\n") == ""
+
+
+def test_a_new_app_in_a_checkout_has_a_remote(davit):
+    folder = davit.checkout({"index.html": "x"}, "Fresh")
+    said = davit.cli("apps", "create", "fresh", cwd=folder)
+    remote = davit.git(folder, "remote", "get-url", "davit").stdout.strip()
+    assert remote in said and remote == f"{url(davit)}/git/fresh.git"
+    assert "fresh" in davit.cli("apps", "show", cwd=folder)
+    assert davit.git(folder, "ls-remote", "davit").returncode == 0, "git signs in by itself"
+    davit.cli("apps", "destroy", "--confirm", "fresh", cwd=folder)
+
+
+def test_completion_in_bash(davit):
+    script = davit.cli("completion", "bash")
+
+    def complete(*words):
+        ask = f'COMP_WORDS=({" ".join(repr(w) for w in words)}); COMP_CWORD={len(words) - 1}; _davit; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        return subprocess.run(["bash", "-c", script + ask], env=davit.env, capture_output=True, text=True,
+                              check=True).stdout.split()
+    assert complete("davit", "rol") == ["rollback"]
+    assert complete("davit", "apps", "") == ["list", "create", "show", "destroy"]
+    assert complete("davit", "ps", "-a", "s") == ["shop"]
+    assert complete("davit", "apps", "show", "") == ["shop"]
+    assert complete("davit", "maintenance", "o") == ["on", "off"]
+    assert complete("davit", "logs", "--fo") == ["--follow"]
+    assert "complete" not in complete("davit", "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_scripts_are_scripts(davit, shell):
+    assert "davit complete" in davit.cli("completion", shell)
+
+
+def test_a_davit_that_is_not_there(davit, tmp_path):
+    said = fails(davit, "apps", "--root", tmp_path)
+    assert f"{tmp_path}/run/davit/davit.sock" in said and "hint: is davitd running?" in said
+    assert "nobody answers" in fails(davit, "apps", "--url", "http://127.0.0.1:1")
+    assert "not an http" in fails(davit, "apps", "--url", "ftp://x")
+    assert "really the address of a Davit" in fails(davit, "apps", "--url", f"http://unknown.localhost:{davit.http[1]}")
+
+
+def test_doctor_names_what_is_missing(davit, tmp_path):
+    (tmp_path / "bin").mkdir()
+    for name in ("haproxy", "git", "nft", "tar"):
+        (tmp_path / "bin" / name).symlink_to(subprocess.run(["which", name], env=davit.env, capture_output=True,
+                                                             text=True).stdout.strip())
+    davit_program = subprocess.run(["which", "davit"], env=davit.env, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run([davit_program, "doctor", "--json"], env={**davit.env, "PATH": f"{tmp_path}/bin"},
+                          capture_output=True, text=True)
+    checks = {c["check"]: c for c in json.loads(done.stdout)["items"]}
+    assert done.returncode == 1
+    assert checks["crun"]["state"] == "problem" and "apt-get install crun" in checks["crun"]["hint"]
+    assert checks["haproxy"]["state"] == checks["davitd"]["state"] == "ok"
+    assert json.loads(davit.cli("doctor", "--json"))["items"], "and all is well with all of it"
+
+
+def test_status_waits_for_the_start(new_davit):
+    d = new_davit(start=False, stacks=False)
+    with subprocess.Popen(["davit", "status", "--wait", "60s"], env=d.env, stdout=subprocess.PIPE, text=True) as waiting:
+        subprocess.run([d.davitd, "--root", d.root], env=d.env, check=True)
+        assert "Version" in waiting.communicate(timeout=60)[0]
+    assert waiting.returncode == 0
+    assert d.request("GET", "/v1/status", host="api.localhost")[0] == 401
+    gave_up = subprocess.run(["davit", "status", "--wait", "1s", "--root", "/nonexistent"], env=d.env,
+                             capture_output=True, text=True, timeout=60)
+    assert gave_up.returncode == 1
+
+
+def test_deploying_what_is_not_there(davit, tmp_path):
+    assert "No such file" in fails(davit, "deploy", "-a", "shop", tmp_path / "none")
+    assert "is a folder" in fails(davit, "deploy", "-a", "shop", "--archive", tmp_path, code=2)
+    assert "one of them" in fails(davit, "deploy", "-a", "shop", "--image", "x", tmp_path, code=2)
+    assert "there is no app" in fails(davit, "deploy", "-a", "nothing-like-it", tmp_path)
