@@ -123,10 +123,10 @@ static int refused(const struct client *c, const struct http_response *a, struct
         return err_hint(err, "is this really the address of a Davit's API?");
     }
     err_set(err, err_code_from_name(code), "%s", message);
-    if (hint && *hint)
-        err_hint(err, "%s", hint);
-    else if (err->code == ERR_UNAUTHENTICATED)
+    if (err->code == ERR_UNAUTHENTICATED) /* the API's hint is for those who write requests */
         err_hint(err, "sign in: davit login %s", c->url);
+    else if (hint && *hint)
+        err_hint(err, "%s", hint);
     return -(int)err->code;
 }
 

@@ -211,12 +211,13 @@ class Davit:
     # -- looking from outside ---------------------------------------------------------------------
 
     def processes(self):
-        """pid → argument vector of everything that names this root."""
+        """pid → argument vector of everything that names this root or stands in it."""
         found = {}
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 argv = entry.read_bytes().decode(errors="replace").split("\0")[:-1]
-                if any(str(self.root) in a for a in argv):
+                if argv and (any(str(self.root) in a for a in argv) or
+                             str(self.root) in os.readlink(entry.parent / "cwd")):
                     found[int(entry.parent.name)] = argv
         return found
 

@@ -99,13 +99,13 @@ def test_domains_maintenance_events(davit):
 
 
 def test_events_are_followed(davit):
-    with subprocess.Popen(["davit", "events", "-f", "-n", "0", "--json"], env=davit.env, stdout=subprocess.PIPE,
-                          text=True) as p:
-        try:
-            davit.cli("maintenance", "-a", "shop", "on")
-            seen = json.loads(p.stdout.readline())
-        finally:
-            p.terminate()
+    with subprocess.Popen(["timeout", "60", "davit", "events", "-f", "-n", "1", "--json"], env=davit.env,
+                          stdout=subprocess.PIPE, text=True) as p:
+        last = json.loads(p.stdout.readline())
+        davit.cli("maintenance", "-a", "shop", "on")
+        seen = json.loads(p.stdout.readline())
+        p.terminate()
+    assert seen["number"] == last["number"] + 1
     assert (seen["what"], seen["app"], seen["who"]) == ("maintenance.on", "shop", "root")
     davit.cli("maintenance", "-a", "shop", "off")
 
@@ -113,9 +113,8 @@ def test_events_are_followed(davit):
 def test_signing_in_from_elsewhere(davit, tmp_path):
     env = away(davit, HOME=str(tmp_path))
 
-    def run(*args, **kw):
-        return subprocess.run(["davit", *args], env={**env, **kw}, capture_output=True, text=True, timeout=60, cwd="/",
-                              input=kw.pop("typed", None))
+    def run(*args, **more):
+        return subprocess.run(["davit", *args], env={**env, **more}, capture_output=True, text=True, timeout=60, cwd="/")
     assert "sign in: davit login" in run("apps", "--url", url(davit)).stderr
     token = davit.cli("tokens", "create", "--name", "laptop", "--ttl", "1h").strip()
     wrong = subprocess.run(["davit", "login", url(davit)], env=env, input="0" * 64, capture_output=True, text=True)
