@@ -80,6 +80,14 @@ int mount_overlay(const struct strv *layers, const char *upper, const char *work
     return r;
 }
 
+int mount_read_only(const char *file, struct err *err)
+{
+    if (mount(file, file, NULL, MS_BIND, NULL) < 0 ||
+        mount(NULL, file, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+        return err_errno(err, "making %s read-only", file);
+    return 0;
+}
+
 int mount_remove(const char *target, struct err *err)
 {
     if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)

@@ -16,6 +16,8 @@ int namespace_network(struct err *err);
  * (500), since they are handed over as descriptors, not as one long option. */
 int mount_overlay(const struct strv *layers, const char *upper, const char *work,
                   const char *target, struct err *err);
+/* Makes a file (a program) read-only, for whoever sees it in this mount namespace. */
+int mount_read_only(const char *file, struct err *err);
 /* Takes away what is mounted at `target` even while it is in use; nothing there is fine. */
 int mount_remove(const char *target, struct err *err);
 

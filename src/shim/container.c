@@ -69,6 +69,26 @@ int container_mount(const struct container *c, struct err *err)
 
 void container_unmount(const struct container *c) { mount_remove(c->spec->rootfs, NULL); }
 
+/* The first crun on the PATH; NULL if there is none. */
+static char *find_crun(void)
+{
+    for (struct str rest = str_of(getenv("PATH")), dir; rest.len;) {
+        dir = str_cut(&rest, ':');
+        _cleanup_free_ char *path = xasprintf("%.*s/crun", (int)dir.len, dir.ptr);
+        if (dir.len && access(path, X_OK) == 0)
+            return TAKE_PTR(path);
+    }
+    return NULL;
+}
+
+void container_seal_crun(void)
+{
+    _cleanup_free_ char *crun = find_crun();
+    /* crun checks for itself that it is read-only when it finds this variable. */
+    if (crun && mount_read_only(crun, NULL) == 0)
+        setenv("_LIBCONTAINER_CLONED_BINARY", "1", 1);
+}
+
 /* Makes `c->config` a link to `target`, in place of what it was. */
 static int point_config(const struct container *c, const char *target, struct err *err)
 {

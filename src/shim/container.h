@@ -18,6 +18,11 @@ struct container {
 void container_init(struct container *c, const struct spec *spec, const char *bundle);
 void container_release(struct container *c);
 
+/* Spares crun its first step, each time: against apps that overwrite the program they were started
+ * by (CVE-2019-5736) it makes a read-only copy of itself, and starts over as that. In a mount
+ * namespace of our own the program is made read-only once for all. */
+void container_seal_crun(void);
+
 /* Starts crun, which will start the app with `output` as its stdout and stderr and then end; the
  * app becomes our child (we must be a subreaper). crun waits for its configuration until
  * container_configure: what it needs can be made meanwhile. Gives crun's pidfd, and the pipe it

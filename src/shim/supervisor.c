@@ -20,6 +20,7 @@
 #include "shim/network.h"
 #include "shim/policy.h"
 #include "shim/stop.h"
+#include "shim/trim.h"
 #include "shim/status.h"
 
 enum { PIPE_SIZE = 262144 };
@@ -64,6 +65,8 @@ static void announce(struct shim *s, enum shim_state before)
     s->status.since = wall;
     s->status.next = now == SHIM_CRASHED ? wall + (s->policy.wake_ms - time_mono_ms()) * 1000 : 0;
     publish(s);
+    if (now == SHIM_RUNNING)
+        trim_program();
 }
 
 /* Why it ended or couldn't start, as plain ASCII in one line. */
@@ -302,7 +305,10 @@ static int enter_namespaces(struct err *err)
     int r = namespace_mounts(err);
     if (!r)
         r = cgroup_hide_hybrid(err);
-    return r ? r : namespace_network(err);
+    if (r < 0)
+        return r;
+    container_seal_crun();
+    return namespace_network(err);
 }
 
 int supervise(const char *dir, const struct spec *spec, struct err *err)

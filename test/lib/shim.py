@@ -56,10 +56,15 @@ class Machine:
         found = [f"interface {i['ifname']}" for i in links if i["ifname"].startswith(f"shi{self.tag}")]
         found += [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines()
                   if str(self.root) in line]
-        found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}/*/")]
+        found += [f"cgroup {p}" for group in self.cgroups() for p in group.iterdir() if p.is_dir()]
         found += [f"crun's {p}" for p in (self.root / "run/davit/crun").iterdir()]
         found += [f"process {p}" for p in self.processes()]
         return found[:most]
+
+    def cgroups(self):
+        """The folders of its cgroup, in each hierarchy."""
+        top = Path("/sys/fs/cgroup")
+        return [p for p in (top / self.cgroup, *(h / self.cgroup for h in top.iterdir())) if p.is_dir()]
 
     def processes(self):
         """Those whose root or command line is this machine's."""
@@ -75,8 +80,8 @@ class Machine:
             i.end()
         wait_for(lambda: not self.leftovers(), f"nothing left of {self.root}; there is {self.leftovers()}")
         run("ip", "link", "delete", self.bridge)
-        for hierarchy in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}"):
-            hierarchy.rmdir()
+        for group in self.cgroups():
+            group.rmdir()
         shutil.rmtree(self.root)
         self._claim.close()
 

@@ -159,6 +159,16 @@ def test_another_stop_signal(instance):
     assert i.said() == ["up", "usr2"]
 
 
+def test_who_has_no_handler_ends_at_once(instance):
+    """The kernel spares the first process of a pid namespace; the shim doesn't."""
+    for script in ("exec sleep 1000", "sleep 1000; echo not reached"):
+        i = instance(*sh(script), grace=15).start()
+        i.wait(state="running")
+        begin = time.monotonic()
+        assert i.stop()["exit"] in ("143", "0", "137")
+        assert time.monotonic() - begin < 10 and "R12" not in i.log()
+
+
 def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
     i = instance(*sh("trap '' TERM; sleep 1000 & sleep 1001 & echo up; while :; do sleep 1; done"), grace=1).start()
     wait_for(lambda: i.said() == ["up"], "up")
