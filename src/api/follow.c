@@ -11,6 +11,7 @@
 
 #include "api/builds.h"
 #include "api/handlers.h"
+#include "api/logs.h"
 #include "api/releases.h"
 #include "api/reply.h"
 #include "api/view.h"
@@ -34,7 +35,8 @@ struct follower {
     char *waits_for; /* the build we said we wait for */
     int64_t release;
     bool said_preparing, said_released;
-    int64_t wait_until; /* mono ms: for how long the gateway is waited for */
+    struct log_tail *phase; /* what its release phase says */
+    int64_t wait_until;     /* mono ms: for how long the gateway is waited for */
 };
 
 static void say(struct follower *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -188,7 +190,7 @@ static void say_failed(struct follower *f, const struct release_status *s)
 {
     say(f, " !     Release v%lld failed: %s\n", (long long)f->release,
         s->reason ? s->reason : "it never got ready");
-    for (size_t i = 0; i < s->log.n; i++)
+    for (size_t i = 0; !f->phase && i < s->log.n; i++)
         say(f, "       %.1000s\n", s->log.items[i]);
     int64_t serving = live_before(f);
     if (serving)
@@ -197,10 +199,46 @@ static void say_failed(struct follower *f, const struct release_status *s)
     end(f, "failed");
 }
 
+/* Its release phase runs: from now on what it says is passed on. */
+static void say_preparing(struct follower *f)
+{
+    struct err err;
+    const struct release *r = view_release(f->stream.rq->api, f->app, f->release);
+    struct log_query q = {
+        .process = "release.1", .source = "app", .n = LOG_LINES_MAX, .follow = true};
+    if (r && r->created)
+        time_log_text(time_parse(r->created), q.since);
+    say(f, "-----> Running the release phase...\n");
+    f->said_preparing = true;
+    if (log_tail_new(&f->stream, f->app, &q, &f->phase, &err) < 0) {
+        log_warning("%s: following its release phase: %s", f->app, err.msg);
+        return;
+    }
+    while (!log_reader_search(log_tail_reader(f->phase)))
+        ;
+}
+
+/* Whether everything has been taken in. */
+static bool take_phase(struct follower *f)
+{
+    struct log_line line;
+    while (f->phase && stream_room(&f->stream) > FOLLOW_ROOM) {
+        if (!log_reader_next(log_tail_reader(f->phase), &line))
+            return true;
+        say(f, "       %.*s\n", (int)line.message.len, line.message.ptr);
+    }
+    return !f->phase;
+}
+
 static void step_release(struct follower *f)
 {
     struct api *api = f->stream.rq->api;
+    /* In this order: what the release phase said last is there before its outcome is. */
     const struct release_status *s = view_release_status(api, f->app, f->release);
+    if (s && s->state == RELEASE_PREPARING && !f->said_preparing)
+        say_preparing(f);
+    if (!take_phase(f))
+        return;
     if (!view_desired(api, f->app)) {
         say(f, " !     The app %s was destroyed meanwhile\n", f->app);
         end(f, "failed");
@@ -211,9 +249,6 @@ static void step_release(struct follower *f)
     } else if (s && s->state == RELEASE_SUPERSEDED) {
         say(f, " !     v%lld was replaced by a later release\n", (long long)f->release);
         end(f, "failed");
-    } else if (s && s->state == RELEASE_PREPARING && !f->said_preparing) {
-        say(f, "-----> Running the release phase...\n");
-        f->said_preparing = true;
     }
 }
 
@@ -237,6 +272,7 @@ static void release(struct stream *s)
     if (f->on_output)
         uv_close((uv_handle_t *)f->on_output, on_closed);
     closep(&f->fd);
+    log_tail_free(f->phase);
     if (f->leash && !s->finished)
         build_cancel(api, f->build);
     if (f->leash)

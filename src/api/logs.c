@@ -1,18 +1,82 @@
 /* An app's log lines: the last ones, and with follow=1 those to come. */
-#include "api/fdwatch.h"
+#include "api/logs.h"
+
 #include "api/handlers.h"
-#include "api/logread.h"
-#include "api/stream.h"
 #include "base/log.h"
 #include "model/names.h"
 #include "os/file.h"
 
+/* --- an app's log as it grows ---------------------------------------------------------------- */
+
+struct log_tail {
+    struct stream *stream;
+    struct log_reader *reader;
+    uv_fs_event_t *changes; /* in the folder */
+};
+
+struct log_reader *log_tail_reader(struct log_tail *t) { return t->reader; }
+
+static void on_closed(uv_handle_t *h) { free(h); }
+
+void log_tail_free(struct log_tail *t)
+{
+    if (!t)
+        return;
+    if (t->changes)
+        uv_close((uv_handle_t *)t->changes, on_closed);
+    if (t->reader)
+        log_reader_free(t->reader);
+    free(t);
+}
+
+static void on_change(uv_fs_event_t *event, const char *name, int events, int status)
+{
+    (void)events;
+    (void)status;
+    struct log_tail *t = event->data;
+    if (name)
+        log_reader_changed(t->reader, name);
+    stream_poke(t->stream);
+}
+
+/* Before anything is read, so that nothing is missed. An app that never ran has no folder yet. */
+static int watch_folder(struct log_tail *t, uv_loop_t *loop, const char *dir, struct err *err)
+{
+    int r = dir_make(dir, 0775, err);
+    if (r < 0)
+        return r;
+    t->changes = xmalloc(sizeof(*t->changes));
+    uv_fs_event_init(loop, t->changes);
+    t->changes->data = t;
+    if ((r = uv_fs_event_start(t->changes, on_change, dir, 0)) < 0)
+        log_warning("watching %s: %s", dir, uv_strerror(r));
+    return 0;
+}
+
+int log_tail_new(struct stream *s, const char *app, const struct log_query *q,
+                 struct log_tail **ret, struct err *err)
+{
+    struct api *api = s->rq->api;
+    _cleanup_free_ char *dir = path_join(api->config->log, "%s", app);
+    struct log_tail *t = xcalloc(1, sizeof(*t));
+    t->stream = s;
+    int r = q->follow ? watch_folder(t, operator_loop(api->op), dir, err) : 0;
+    if (r < 0) {
+        log_tail_free(t);
+        return r;
+    }
+    t->reader = log_reader_new(dir, q);
+    *ret = t;
+    return 0;
+}
+
+/* --- the route ------------------------------------------------------------------------------- */
+
 struct log_stream {
     struct stream stream;
-    struct log_reader *reader;
+    struct log_tail *tail;
     bool found, follow;
-    uv_timer_t *turn;       /* the search goes on when others had theirs */
-    uv_fs_event_t *changes; /* in the folder */
+    uv_timer_t *turn; /* the search goes on when others had theirs */
 };
 
 static void on_turn(uv_timer_t *t) { stream_poke(t->data); }
@@ -20,13 +84,14 @@ static void on_turn(uv_timer_t *t) { stream_poke(t->data); }
 static void fill(struct stream *s)
 {
     struct log_stream *ls = (struct log_stream *)s;
+    struct log_reader *reader = log_tail_reader(ls->tail);
     struct log_line line;
-    if (!ls->found && !(ls->found = log_reader_search(ls->reader))) {
+    if (!ls->found && !(ls->found = log_reader_search(reader))) {
         uv_timer_start(ls->turn, on_turn, 0, 0);
         return;
     }
     while (stream_room(s) > LOG_LINE_CAP) {
-        if (!log_reader_next(ls->reader, &line)) {
+        if (!log_reader_next(reader, &line)) {
             s->done = !ls->follow;
             return;
         }
@@ -35,44 +100,16 @@ static void fill(struct stream *s)
     }
 }
 
-static void on_closed(uv_handle_t *h) { free(h); }
-
 static void release(struct stream *s)
 {
     struct log_stream *ls = (struct log_stream *)s;
     uv_close((uv_handle_t *)ls->turn, on_closed);
-    if (ls->changes)
-        uv_close((uv_handle_t *)ls->changes, on_closed);
-    log_reader_free(ls->reader);
+    log_tail_free(ls->tail);
     free(ls);
 }
 
 static const struct stream_ops ops = {
     .content_type = "text/plain; charset=utf-8", .fill = fill, .release = release};
-
-static void on_change(uv_fs_event_t *event, const char *name, int events, int status)
-{
-    (void)events;
-    (void)status;
-    struct log_stream *ls = event->data;
-    if (name)
-        log_reader_changed(ls->reader, name);
-    stream_poke(&ls->stream);
-}
-
-/* Before anything is read, so that nothing is missed. An app that never ran has no folder yet. */
-static int watch_folder(struct log_stream *ls, uv_loop_t *loop, const char *dir, struct err *err)
-{
-    int r = dir_make(dir, 0775, err);
-    if (r < 0)
-        return r;
-    ls->changes = xmalloc(sizeof(*ls->changes));
-    uv_fs_event_init(loop, ls->changes);
-    ls->changes->data = ls;
-    if ((r = uv_fs_event_start(ls->changes, on_change, dir, 0)) < 0)
-        log_warning("watching %s: %s", dir, uv_strerror(r));
-    return 0;
-}
 
 static int check_process(const char *process, struct err *err)
 {
@@ -115,18 +152,11 @@ int handle_logs(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0 || (r = read_query(rq, &q, err)) < 0)
         return r;
-    uv_loop_t *loop = operator_loop(rq->api->op);
-    _cleanup_free_ char *dir = path_join(rq->api->config->log, "%s", a->name);
     struct log_stream *ls = xcalloc(1, sizeof(*ls));
     ls->follow = q.follow;
-    if (q.follow && (r = watch_folder(ls, loop, dir, err)) < 0) {
-        free(ls);
-        return r;
-    }
-    ls->reader = log_reader_new(dir, &q);
     ls->turn = xmalloc(sizeof(*ls->turn));
-    uv_timer_init(loop, ls->turn);
+    uv_timer_init(operator_loop(rq->api->op), ls->turn);
     ls->turn->data = &ls->stream;
-    stream_init(&ls->stream, &ops, rq);
-    return 0;
+    stream_init(&ls->stream, &ops, rq); /* the request frees it from here on */
+    return log_tail_new(&ls->stream, a->name, &q, &ls->tail, err);
 }

@@ -30,7 +30,10 @@ ROUTE(GET,    "/v1/builds/{id}",               builds_show,     VIEWER,    "One 
 ROUTE(GET,    "/v1/builds/{id}/output",        builds_output,   VIEWER,    "Its output, followed while it runs",   "-", "text stream; trailer Davit-Result")
 ROUTE(GET,    "/v1/events",                    events_list,     VIEWER,    "The audit log; ?app=A &n=100 &follow=1", "-", "items of event; with follow a stream of one JSON document a line")
 ROUTE(GET,    "/v1/tokens",                    tokens_list,     DEVELOPER, "Your tokens",                          "-", "items of token with `id`, the first 12 hex digits of its hash")
-ROUTE(POST,   "/v1/tokens",                    tokens_create,   DEVELOPER, "A new token; shown once",              "{name, ttl: seconds or 0}", "{token, id, name, expires}")
+ROUTE(POST,   "/v1/tokens",                    tokens_create,   DEVELOPER, "A new token; shown once. For another user by an admin", "{name, ttl: seconds or 0, user}", "{token, id, name, expires}")
 ROUTE(DELETE, "/v1/tokens/{id}",               tokens_delete,   DEVELOPER, "Revoke a token",                       "-", "-")
+ROUTE(GET,    "/v1/users",                     users_list,      VIEWER,    "All users",                            "-", "items of user")
+ROUTE(PUT,    "/v1/users/{user}",              users_put,       ADMIN,     "Add a user, or change their role",     "{role}", "user")
+ROUTE(DELETE, "/v1/users/{user}",              users_delete,    ADMIN,     "Remove a user and their tokens",       "-", "-")
 ROUTE(GET,    "/v1/openapi.yaml",              openapi,         VIEWER,    "This table as OpenAPI 3.1",            "-", "YAML")
 /* clang-format on */

@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "api/reply.h"
 #include "base/time.h"
+#include "model/names.h"
 
 enum { TOKEN_NAME_MAX = 64 };
 static const int64_t TTL_MAX = 10LL * 366 * 86400;
@@ -47,20 +48,26 @@ int handle_tokens_list(struct request *rq, struct err *err)
 }
 
 struct new_token {
-    const char *name, *hash;
+    const char *name, *hash, *user;
     int64_t ttl;
     struct token ret;
 };
 
 static int create(struct change *c, void *arg, struct err *err)
 {
-    (void)err;
     struct new_token *n = arg;
+    _cleanup_free_ char *user_key = key_user(n->user);
+    _cleanup_(user_release) struct user u = {0};
+    int r = change_read(c, user_key, &user_schema, &u, err);
+    if (r == -ERR_NOT_FOUND)
+        return err_set(err, ERR_NOT_FOUND, "there is no user '%s'", n->user);
+    if (r < 0)
+        return r;
     char expires[TIME_TEXT_LEN + 1] = "";
     if (n->ttl)
         time_rfc3339(time_wall_us() + n->ttl * 1000000, expires);
     struct token t = {
-        .user = c->who->user, .name = (char *)n->name, .created = c->now, .expires = expires};
+        .user = (char *)n->user, .name = (char *)n->name, .created = c->now, .expires = expires};
     _cleanup_free_ char *key = key_token(n->hash);
     change_new(c, key, &token_schema, &t);
     buf_addf(&c->detail, "%.*s %s", TOKEN_ID_LEN, n->hash, n->name);
@@ -80,14 +87,27 @@ static int check_name(const char *name, struct err *err)
                         TOKEN_NAME_MAX);
 }
 
+/* Your own, unless the body names somebody else and you are an admin. */
+static int choose_user(struct request *rq, const json_t *body, const char **ret, struct err *err)
+{
+    *ret = rq->who.user;
+    if (!json_object_get(body, "user"))
+        return 0;
+    int r = body_string(body, "user", ret, err);
+    if (r < 0 || (r = user_name_check(*ret, err)) < 0)
+        return r;
+    return streq(*ret, rq->who.user) ? 0 : identity_need(&rq->who, ROLE_ADMIN, err);
+}
+
 int handle_tokens_create(struct request *rq, struct err *err)
 {
     _cleanup_(body_release) json_t *body = NULL;
     struct new_token n = {0};
     int r = body_object(buf_str(&rq->body), &body, err);
-    if (r < 0 || (r = body_only(body, err, "name", "ttl", NULL)) < 0 ||
+    if (r < 0 || (r = body_only(body, err, "name", "ttl", "user", NULL)) < 0 ||
         (r = body_string(body, "name", &n.name, err)) < 0 || (r = check_name(n.name, err)) < 0 ||
-        (r = body_int(body, "ttl", 0, TTL_MAX, 0, &n.ttl, err)) < 0)
+        (r = body_int(body, "ttl", 0, TTL_MAX, 0, &n.ttl, err)) < 0 ||
+        (r = choose_user(rq, body, &n.user, err)) < 0)
         return r;
     uint8_t secret[TOKEN_BYTES];
     char text[2 * TOKEN_BYTES + 1], hash[TOKEN_HASH_LEN + 1];

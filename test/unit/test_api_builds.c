@@ -172,6 +172,42 @@ static void test_a_release_that_fails(void **state)
                " !     v1 goes on serving\n");
 }
 
+static void app_says(const char *app, const char *process, const char *source, const char *text)
+{
+    char when[TIME_TEXT_LEN + 1];
+    time_log_text(time_wall_us(), when);
+    _cleanup_free_ char *dir = path_join(world.config.log, "%s", app),
+                        *path = path_join(dir, "%s.log", process),
+                        *line = xasprintf("%s %s[%s]: %s\n", when, source, process, text);
+    assert_int_equal(dir_make(dir, 0755, NULL), 0);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(fd_write_all(fd, line, strlen(line), NULL), 0);
+}
+
+static void test_the_release_phase_is_heard(void **state)
+{
+    (void)state;
+    create_app("phase");
+    _cleanup_(push_end) struct push p = push_begin("phase", "");
+    release_is("phase", 1, (struct release_status){.state = RELEASE_PREPARING});
+    app_says("phase", "release.1", "app", "migrating");
+    build_is(&p, (struct build_status){.state = BUILD_SUCCEEDED, .release = 1});
+    read_answer(p.fd, &p.answer, &p.text,
+                "-----> Launching...\n-----> Running the release phase...\n       migrating\n");
+    app_says("phase", "web.1", "app", "somebody else");
+    app_says("phase", "release.1", "davit", "State changed from starting to up");
+    app_says("phase", "release.1", "app", "broken");
+    struct release_status s = {.state = RELEASE_FAILED,
+                               .reason = (char *)"release phase exited with status 1"};
+    strv_add(&s.log, "release.1: broken");
+    release_is("phase", 1, s);
+    strv_release(&s.log);
+    expect_end(&p, "failed",
+               "       migrating\n       broken\n"
+               " !     Release v1 failed: release phase exited with status 1\n"
+               " !     The whole log");
+}
+
 static bool is_cancelled(const char *id)
 {
     _cleanup_free_ char *key = key_build(id);
@@ -309,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_a_push_that_succeeds),
         cmocka_unit_test(test_a_build_that_fails),
         cmocka_unit_test(test_a_release_that_fails),
+        cmocka_unit_test(test_the_release_phase_is_heard),
         cmocka_unit_test(test_the_connection_is_the_leash),
         cmocka_unit_test(test_two_pushes_queue),
         cmocka_unit_test(test_broken_uploads_leave_nothing),

@@ -187,6 +187,35 @@ static void test_roles(void **state)
     }
 }
 
+static void test_users(void **state)
+{
+    (void)state;
+    assert_int_equal(local("PUT", "/v1/users/otto", "{\"role\":\"boss\"}")->status, 400);
+    assert_int_equal(local("PUT", "/v1/users/Otto", "{\"role\":\"viewer\"}")->status, 400);
+    assert_int_equal(local("PUT", "/v1/users/root", "{\"role\":\"viewer\"}")->status, 400);
+    assert_int_equal(local("POST", "/v1/tokens", "{\"name\":\"x\",\"user\":\"otto\"}")->status,
+                     404);
+    assert_string_equal(field(local("PUT", "/v1/users/otto", "{\"role\":\"viewer\"}"), "role"),
+                        "viewer");
+    const struct reply *r = local("POST", "/v1/tokens", "{\"name\":\"x\",\"user\":\"otto\"}");
+    _cleanup_free_ char *header = xasprintf("Authorization: Bearer %s\r\n", field(r, "token"));
+    assert_int_equal(http(GATEWAY, "GET", "/v1/users", header, NULL)->status, 200);
+    assert_int_equal(http(GATEWAY, "POST", "/v1/apps", header, "{\"name\":\"ottos\"}")->status,
+                     403);
+    assert_int_equal(http(GATEWAY, "PUT", "/v1/users/otto", header, "{\"role\":\"admin\"}")->status,
+                     403);
+    assert_int_equal(local("PUT", "/v1/users/otto", "{\"role\":\"developer\"}")->status, 200);
+    assert_int_equal(http(GATEWAY, "POST", "/v1/apps", header, "{\"name\":\"ottos\"}")->status,
+                     201);
+    /* A developer makes tokens for nobody else. */
+    r = http(GATEWAY, "POST", "/v1/tokens", header, "{\"name\":\"x\",\"user\":\"root\"}");
+    assert_int_equal(r->status, 403);
+    assert_int_equal(local("DELETE", "/v1/users/otto", NULL)->status, 204);
+    assert_int_equal(http(GATEWAY, "GET", "/v1/users", header, NULL)->status, 401);
+    assert_int_equal(local("DELETE", "/v1/users/otto", NULL)->status, 404);
+    assert_int_equal(local("DELETE", "/v1/users/root", NULL)->status, 400);
+}
+
 static void test_on_behalf(void **state)
 {
     (void)state;
@@ -397,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_expired_token),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_users),
         cmocka_unit_test(test_on_behalf),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_rollback),
