@@ -26,7 +26,8 @@ static int offer_stack(const struct dockerfile *d, const char *name, struct err 
 {
     const struct stacks *s = d->stacks;
     _cleanup_free_ char *ref = xasprintf("stack-%s", name), *dir = layouts_dir(s->config);
-    _cleanup_free_ char *layout = path_join(dir, "%s", name), *mark = path_join(dir, "%s.digest", name);
+    _cleanup_free_ char *layout = path_join(dir, "%s", name),
+                        *mark = path_join(dir, "%s.digest", name);
     _cleanup_(strv_release) struct strv layers = {0};
     _cleanup_(buf_release) struct buf before = BUF_CAP(256);
     struct image i = {0};

@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "build/dockerfile.h"
 #include "build/processes.h"
 #include "build/tree.h"
@@ -111,6 +114,7 @@ static int open_work(struct work *w, struct err *err)
     if (!r)
         output_hide(&w->out, &w->vars);
     record_load(record, &w->last);
+    utimensat(AT_FDCWD, w->cache, NULL, 0); /* in use: not to be tidied away */
     return r;
 }
 

@@ -3,7 +3,9 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "build/build.h"
+#include "build/housekeeping.h"
 #include "build/plan.h"
 #include "build/release.h"
 #include "os/file.h"
@@ -25,6 +27,10 @@ struct builder {
     const struct config *config;
     struct image_store *images;
     struct job *jobs;
+    struct chores chores;
+    int64_t chores_due; /* mono ms; INT64_MAX: nothing to tidy up */
+    bool chores_run;
+    uv_work_t chores_work;
 };
 
 /* --- jobs ------------------------------------------------------------------------------------ */
@@ -86,6 +92,46 @@ static void forget_job(struct builder *b, struct job *gone)
     free(gone);
 }
 
+/* --- tidying up ------------------------------------------------------------------------------ */
+
+static void on_chores(uv_work_t *work)
+{
+    struct builder *b = work->data;
+    chores_do(b->config, b->images, &b->chores);
+}
+
+static void on_chores_done(uv_work_t *work, int status)
+{
+    (void)status;
+    struct builder *b = work->data;
+    chores_release(&b->chores);
+    b->chores_run = false;
+    operator_poke(b->op);
+}
+
+static void want_chores(struct builder *b, int64_t now, int64_t delay)
+{
+    if (b->chores_due == INT64_MAX)
+        b->chores_due = now + delay;
+}
+
+static void tidy_up(struct builder *b, int64_t now)
+{
+    struct err err;
+    if (b->chores_due == INT64_MAX || b->chores_run)
+        return;
+    if (now < b->chores_due)
+        return operator_wake_at(b->op, b->chores_due);
+    b->chores_due = INT64_MAX;
+    if (chores_gather(b->op, &b->chores, &err) < 0) {
+        log_warning("tidying up: %s", err.msg);
+        return chores_release(&b->chores);
+    }
+    b->chores_run = true;
+    b->chores_work.data = b;
+    uv_queue_work(operator_loop(b->op), &b->chores_work, on_chores, on_chores_done);
+}
+
 /* --- a pass ---------------------------------------------------------------------------------- */
 
 /* The two watches are apart: an app may be in the store before it is in the mirror. */
@@ -115,6 +161,15 @@ static struct candidate candidate_of(struct builder *b, const struct build *buil
     return c;
 }
 
+/* Ends a build that no worker has. */
+static void give_up(struct builder *b, const struct build *build, enum build_state state,
+                    const char *why)
+{
+    if (build->archive && *build->archive)
+        unlink(build->archive);
+    build_state_put(b->op, build->id, state, why);
+}
+
 static void act(struct builder *b, const struct build *build, const struct candidate *c,
                 enum build_action action)
 {
@@ -124,21 +179,22 @@ static void act(struct builder *b, const struct build *build, const struct candi
     case BUILD_START: start_job(b, build); break;
     case BUILD_STOP: stop_job(j); break;
     case BUILD_COMMIT: release_commit(b->op, build, &j->result); break;
-    case BUILD_FORGET: forget_job(b, j); break;
+    case BUILD_FORGET:
+        forget_job(b, j);
+        want_chores(b, time_mono_ms(), HOUSEKEEPING_DELAY_MS);
+        break;
     case BUILD_REFUSE:
-        build_state_put(b->op, build->id, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
-                        c->app_exists ? NULL : "the app was destroyed");
+        give_up(b, build, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
+                c->app_exists ? NULL : "the app was destroyed");
         break;
     case BUILD_LOST:
-        build_state_put(b->op, build->id, BUILD_FAILED,
-                        "the platform was restarted meanwhile; push again");
+        give_up(b, build, BUILD_FAILED, "the platform was restarted meanwhile; push again");
         break;
     }
 }
 
 static void reconcile(struct operator* op, void *ctx, int64_t now)
 {
-    (void)now;
     struct builder *b = ctx;
     size_t n = 0, size = 64;
     const struct build **builds = xcalloc(size, sizeof(*builds));
@@ -161,6 +217,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     free(actions);
     free(candidates);
     free(builds);
+    tidy_up(b, now);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -170,6 +227,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     struct builder *b = ctx;
     _cleanup_free_ char *dir = path_join(b->config->state, "images");
     b->op = op;
+    b->chores_due = time_mono_ms() + HOUSEKEEPING_DELAY_MS;
     container_clean(b->config);
     int r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
     return r ? r : image_store_clean(b->images, err);

@@ -80,8 +80,8 @@ static void add_words(const char *words, struct strv *ret)
 static char *recipe_label(const struct config *c, const struct recipe *r)
 {
     if (r->npm)
-        return xasprintf("davit.recipe=2 npm %s", r->npm);
-    return xasprintf("davit.recipe=2 %s %s %s", c->debian_mirror, c->debian_suite, r->packages);
+        return xasprintf("davit.recipe=3 npm %s", r->npm);
+    return xasprintf("davit.recipe=3 %s %s %s", c->debian_mirror, c->debian_suite, r->packages);
 }
 
 static bool stands_on(const struct image *i, const struct strv *parent)

@@ -82,7 +82,10 @@ char *config_encode(const struct image *i)
     _cleanup_(json_decrefp) json_t *history = json_array();
     for (size_t n = 0; n < i->diff_ids.n; n++) {
         json_array_append_new(layers, json_string(i->diff_ids.items[n]));
-        json_array_append_new(history, json_pack("{s:s}", "created_by", "davit"));
+        /* Always the same time, so that the same image has the same digest; but a time: Buildah's
+         * layer cache never matches on a base without. */
+        json_array_append_new(history, json_pack("{s:s, s:s}", "created", "1970-01-01T00:00:00Z",
+                                                 "created_by", "davit"));
     }
     _cleanup_(json_decrefp) json_t *o =
         json_pack("{s:s, s:s, s:o, s:{s:s, s:O}, s:O}", "architecture", config_host_arch(), "os",

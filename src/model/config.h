@@ -29,6 +29,7 @@
     NUMBER(build_memory, 4096, 64, 1048576, "MiB a build may use")                                 \
     NUMBER(build_cpu_weight, 20, 1, 10000, "CPU weight of a build")                                \
     NUMBER(build_timeout, 1800, 10, 86400, "seconds a build may take")                             \
+    NUMBER(build_cache, 8192, 0, 16777216, "MiB the build caches of all apps may have together")   \
     NUMBER(upload_max, 2048, 1, 1048576, "MiB a push or an uploaded archive may have")             \
     NUMBER(log_file_max, 10, 1, 10240, "MiB a log file may have before it is rotated")             \
     NUMBER(log_files, 5, 1, 100, "log files kept of an instance")                                  \

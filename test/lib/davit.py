@@ -136,23 +136,25 @@ class Davit:
     # -- stacks ---------------------------------------------------------------------------------
 
     def _share_images(self):
-        kept = CACHE / "images"
         with _cache_lock():
-            if not (kept / "refs").exists():
-                subprocess.run([self.davitd, "--root", self.root, "stacks"], env=self.env, check=True)
-                _link_tree(self.state / "images", kept)
-            else:
-                _link_tree(kept, self.state / "images")
+            if (CACHE / "images").exists():
+                _link_tree(CACHE / "images", self.state / "images")
+            subprocess.run([self.davitd, "--root", self.root, "stacks"], env=self.env, check=True)
+            self._keep_images()
 
-    def _keep_runtimes(self):
-        """Runtimes made in this root serve the next one too."""
-        refs, kept = self.state / "images/refs", CACHE / "images"
-        if not refs.exists() or not kept.exists():
+    def _keep_images(self):
+        """Stacks and runtimes made in this root, for the first time or by a new recipe, serve the next one too."""
+        ours, kept = self.state / "images", CACHE / "images"
+        refs = {r.name: r.read_text() for r in (ours / "refs").glob("*")}
+        known = {r.name: r.read_text() for r in (kept / "refs").glob("*")}
+        if all(known.get(name) == digest for name, digest in refs.items()):
             return
-        with _cache_lock():
-            if {r.name for r in refs.glob("runtime-*")} - {r.name for r in (kept / "refs").glob("*")}:
-                for part in ("layers", "blobs", "refs"):
-                    _link_tree(self.state / "images" / part, kept / part)
+        for part in ("layers", "blobs"):
+            _link_tree(ours / part, kept / part)
+        (kept / "refs").mkdir(exist_ok=True)
+        for name, digest in refs.items():
+            (kept / "refs" / f"{name}.new").write_text(digest)
+            (kept / "refs" / f"{name}.new").rename(kept / "refs" / name)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -195,7 +197,8 @@ class Davit:
             if self.process and self.process.poll() is None:
                 self.stop()
             subprocess.run([self.davitd, "--root", self.root, "teardown"], env=self.env, check=True, timeout=120)
-            self._keep_runtimes()
+            with _cache_lock():
+                self._keep_images()
             left = wait_for_nothing(self)
             assert not left, f"left behind: {left}"
         finally:

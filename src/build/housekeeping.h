@@ -1,0 +1,34 @@
+/* What nobody needs any more: images of releases too old to roll back to, folders of old builds,
+ * caches of destroyed apps and more of the others' than there is room for. Never in the way of a
+ * build. */
+#ifndef BUILD_HOUSEKEEPING_H
+#define BUILD_HOUSEKEEPING_H
+
+#include "build/job.h"
+#include "operator/operator.h"
+
+enum {
+    BUILDS_KEPT = 20,              /* finished ones an app keeps, with their output */
+    HOUSEKEEPING_DELAY_MS = 10000, /* after a build, for all builds within that time together */
+};
+
+/* What to keep and what to remove, on owned copies for a worker. */
+struct chores {
+    struct strv images; /* digests that stay */
+    struct strv apps;   /* that there are */
+    struct strv builds; /* ids whose folders stay */
+};
+
+void chores_release(struct chores *c);
+/* Looks through the mirror; queues the deletion of the store's keys of old builds. */
+int chores_gather(struct operator* op, struct chores *ret, struct err *err);
+/* The blocking part. What fails is logged and tried again next time. */
+void chores_do(const struct config *c, struct image_store *images, const struct chores *chores);
+
+/* Which of an app's releases keep their images: the newest `retain` that did not fail, `current`,
+ * and all after it. numbers and states (enum release_state) are in ascending order of number; sets
+ * keep[i]. Pure. */
+void retained(const int64_t *numbers, const int *states, size_t n, int64_t current, int64_t retain,
+              bool *keep);
+
+#endif
