@@ -5,6 +5,7 @@
 
 #include "cli/checkout.h"
 #include "cli/client.h"
+#include "cli/credentials.h"
 #include "cli/table.h"
 
 int verb_apps_list(struct cli *cli, struct err *err)
@@ -39,10 +40,11 @@ static char *credential_helper(const struct cli *cli)
 
 static int adopt_checkout(struct cli *cli, const json_t *app, struct err *err)
 {
-    _cleanup_free_ char *git_url = field_text(app, "git_url"), *helper = credential_helper(cli);
+    _cleanup_free_ char *git_url = field_text(app, "git_url"), *helper = credential_helper(cli),
+                        *gitconfig = credentials_gitconfig();
     if (given(cli, OPT_NO_REMOTE) || !*git_url || !checkout_is_one("."))
         return 0;
-    int r = checkout_set_remote(git_url, helper, err);
+    int r = checkout_set_remote(git_url, helper, gitconfig, err);
     if (r < 0)
         return err_wrap(err, "the app is there, but not its git remote");
     if (!given(cli, OPT_JSON))

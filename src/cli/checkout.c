@@ -48,7 +48,7 @@ char *checkout_clean_commit(const char *dir)
     return git_line((const char *const[]){"git", "-C", dir, "rev-parse", "HEAD", NULL});
 }
 
-int checkout_set_remote(const char *url, const char *helper, struct err *err)
+int checkout_set_remote(const char *url, const char *helper, const char *gitconfig, struct err *err)
 {
     struct url u;
     int r = url_split(url, &u, err);
@@ -59,6 +59,10 @@ int checkout_set_remote(const char *url, const char *helper, struct err *err)
     _cleanup_free_ char *old = checkout_remote();
     const char *const remote[] = {"git", "remote", old ? "set-url" : "add", "davit", url, NULL};
     const char *const credential[] = {"git", "config", "--replace-all", key, helper, NULL};
-    r = spawn_run(remote, (struct str){0}, NULL, err);
-    return r < 0 ? r : spawn_run(credential, (struct str){0}, NULL, err);
+    const char *const include[] = {"git",          "config",  "--fixed-value", "--replace-all",
+                                   "include.path", gitconfig, gitconfig,       NULL};
+    if ((r = spawn_run(remote, (struct str){0}, NULL, err)) < 0 ||
+        (r = spawn_run(credential, (struct str){0}, NULL, err)) < 0)
+        return r;
+    return spawn_run(include, (struct str){0}, NULL, err);
 }

@@ -43,6 +43,37 @@ char *credentials_default(void)
     return copy(json_object_get(doc, "default"));
 }
 
+char *credentials_gitconfig(void)
+{
+    _cleanup_free_ char *dir = folder();
+    return xasprintf("%s/gitconfig", dir);
+}
+
+/* Nothing that would need quoting in git's configuration. */
+static bool is_plain(const char *s)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                ":/.-_[]+=";
+    return s && *s && !s[strspn(s, plain)];
+}
+
+static int write_gitconfig(json_t *tokens, struct err *err)
+{
+    _cleanup_free_ char *path = credentials_gitconfig();
+    _cleanup_(buf_release) struct buf b = BUF_CAP(CREDENTIALS_MAX);
+    const char *server;
+    json_t *token;
+    buf_adds(&b, "# Written by davit; included by the checkouts that push to it.\n");
+    json_object_foreach(tokens, server, token)
+    {
+        const char *secret = json_string_value(token);
+        if (is_plain(server) && is_plain(secret))
+            buf_addf(&b, "[http \"%s/\"]\n\textraHeader = Authorization: Bearer %s\n", server,
+                     secret);
+    }
+    return file_write_atomic(path, buf_str(&b), 0600, err);
+}
+
 int credentials_store(const char *server, const char *token, bool make_default, struct err *err)
 {
     json_auto_t *doc = load();
@@ -68,5 +99,7 @@ int credentials_store(const char *server, const char *token, bool make_default, 
     _cleanup_free_ char *dir = folder(), *path = xasprintf("%s/credentials.json", dir);
     _cleanup_free_ char *text = json_dumps(doc, JSON_INDENT(2));
     int r = dir_make(dir, 0700, err);
-    return r < 0 ? r : file_write_atomic(path, str_of(text), 0600, err);
+    if (r < 0 || (r = file_write_atomic(path, str_of(text), 0600, err)) < 0)
+        return r;
+    return write_gitconfig(tokens, err);
 }

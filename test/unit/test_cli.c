@@ -324,8 +324,12 @@ static void the_remote_is_added_and_changed(void **state)
     struct err err;
     git("init", "-q", ".");
     assert_null(checkout_remote());
-    assert_ok(checkout_set_remote("http://api.localhost:8080/git/shop.git", "!davit x", &err), err);
-    assert_ok(checkout_set_remote("http://api.localhost:8080/git/blog.git", "!davit y", &err), err);
+    assert_ok(checkout_set_remote("http://api.localhost:8080/git/shop.git", "!davit x",
+                                  "/c/gitconfig", &err),
+              err);
+    assert_ok(checkout_set_remote("http://api.localhost:8080/git/blog.git", "!davit y",
+                                  "/c/gitconfig", &err),
+              err);
     _cleanup_free_ char *url = checkout_remote();
     assert_string_equal(url, "http://api.localhost:8080/git/blog.git");
     _cleanup_(buf_release) struct buf out = BUF_INIT;
