@@ -22,11 +22,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems")
 class Peer:
     """A store_peer process and its lines."""
 
+    running = []
+
     def __init__(self, db, verb, *args, wrap=()):
         argv = [*wrap, PEER, verb, f"sqlite://{db}", *args]
         self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
         self.pending = b""
+        self.running.append(self.process)
 
     def ready(self, seconds):
         """Whether line() has something within that time."""
@@ -62,6 +65,13 @@ class Peer:
     def kill(self):
         self.process.kill()
         self.process.wait(PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def no_peer_outlives_its_test():
+    yield
+    while Peer.running:
+        Peer.running.pop().kill()
 
 
 def listing(db, prefix="/"):

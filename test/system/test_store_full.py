@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from store_peers import Peer, disk, listing, needs_root  # noqa: F401
+from store_peers import Peer, disk, listing, needs_root, no_peer_outlives_its_test  # noqa: F401
 
 
 def fill(path):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from store_peers import Peer, listing
+from store_peers import Peer, listing, no_peer_outlives_its_test  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 

@@ -6,7 +6,7 @@ import random
 import struct
 import time
 
-from store_peers import Peer, disk, listing, needs_root  # noqa: F401
+from store_peers import Peer, disk, listing, needs_root, no_peer_outlives_its_test  # noqa: F401
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NOLOGFLUSH = 2
