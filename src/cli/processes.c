@@ -11,7 +11,7 @@ int verb_ps(struct cli *cli, struct err *err)
         {"SINCE", "since", COLUMN_WHEN},
         {"RELEASE", "release", COLUMN_RELEASE},
         {"ADDRESS", "ip", COLUMN_TEXT},
-        {"PID", "pid", COLUMN_NUMBER},
+        {"PID", "pid", COLUMN_TEXT},
         {"RESTARTS", "restarts", COLUMN_NUMBER},
         {"REASON", "reason", COLUMN_TEXT},
         {0},

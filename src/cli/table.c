@@ -99,6 +99,7 @@ static char *cell_text(const json_t *item, const struct column *c)
     switch (c->style) {
     case COLUMN_WHEN: return when_text(text);
     case COLUMN_RELEASE: return !*text || streq(text, "0") ? xstrdup("-") : xasprintf("v%s", text);
+    case COLUMN_NUMBER: return xstrdup(*text ? text : "0"); /* documents leave zeros out */
     case COLUMN_PROCESS: {
         _cleanup_free_ char *index = field_text(item, "index");
         return xasprintf("%s.%s", text, index);
