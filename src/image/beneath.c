@@ -62,18 +62,11 @@ int opaque_set(int fd, struct err *err)
     return 0;
 }
 
-/* Opens the folder `path`; -1 with errno. Links are followed only if it can't be had without. */
-static int open_folder(const struct beneath *b, const char *path, bool *followed)
+/* Opens the folder `path`; -1 with errno. */
+static int open_folder(const struct beneath *b, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-                                      RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
-    *followed = false;
-    int fd = (int)syscall(SYS_openat2, b->root, path, &how, sizeof(how));
-    if (fd >= 0 || errno != ELOOP)
-        return fd;
-    *followed = true;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
     return (int)syscall(SYS_openat2, b->root, path, &how, sizeof(how));
 }
 
@@ -95,18 +88,17 @@ static int make_folder(const struct beneath *b, int parent, const char *name, st
 
 /* A descriptor of the folder `path`, kept in a slot. */
 static int folder(struct beneath *b, const char *path, size_t len, bool make, int *ret,
-                  bool *followed, struct err *err)
+                  struct err *err)
 {
     for (size_t i = 0; i < BENEATH_SLOTS; i++) {
         const char *p = b->slots[i].path;
         if (p && !strncmp(p, path, len) && !p[len]) {
             *ret = b->slots[i].fd;
-            *followed = b->slots[i].followed;
             return 0;
         }
     }
     _cleanup_free_ char *whole = xstrndup(path, len);
-    int fd = open_folder(b, whole, followed);
+    int fd = open_folder(b, whole);
     if (fd < 0 && make && (errno == ENOENT || errno == ENOTDIR)) {
         struct place at;
         int r = beneath_find(b, whole, true, &at, err);
@@ -114,7 +106,7 @@ static int folder(struct beneath *b, const char *path, size_t len, bool make, in
             r = make_folder(b, at.parent, at.name, err);
         if (r < 0)
             return r;
-        fd = open_folder(b, whole, followed);
+        fd = open_folder(b, whole);
     }
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV))
         return err_set(err, ERR_INVALID, "there is no folder %s", whole);
@@ -126,7 +118,6 @@ static int folder(struct beneath *b, const char *path, size_t len, bool make, in
         free(b->slots[i].path);
     }
     b->slots[i].path = TAKE_PTR(whole);
-    b->slots[i].followed = *followed;
     *ret = b->slots[i].fd = fd;
     return 0;
 }
@@ -136,7 +127,7 @@ int beneath_find(struct beneath *b, const char *path, bool make, struct place *r
     const char *slash = strrchr(path, '/');
     struct place at = {.parent = b->root, .name = slash ? slash + 1 : path};
     if (slash) {
-        int r = folder(b, path, (size_t)(slash - path), make, &at.parent, &at.followed, err);
+        int r = folder(b, path, (size_t)(slash - path), make, &at.parent, err);
         if (r < 0)
             return r;
     }

@@ -25,7 +25,6 @@ struct beneath {
     struct {
         char *path;
         int fd;
-        bool followed;
     } slots[BENEATH_SLOTS];
     unsigned next;
 };
@@ -39,7 +38,6 @@ void beneath_forget(struct beneath *b);
 struct place {
     int parent;       /* borrowed; valid until the next call */
     const char *name; /* last component; points into the path; "" for the root itself */
-    bool followed;    /* a symbolic link was followed on the way */
 };
 
 /* Brings a path into the form the others take: no empty or "." components, no slash at either end,

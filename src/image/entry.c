@@ -243,10 +243,10 @@ static int copy_prefix(struct unpack *u, int from, int to, int64_t len, struct e
 }
 
 /* The content of this file need not stand in the recipe. */
-static void expect_content(struct unpack *u, struct archive_entry *e, const struct place *at)
+static void expect_content(struct unpack *u, struct archive_entry *e)
 {
     int64_t size = archive_entry_size(e);
-    if (u->recipe && size >= RECIPE_FILE_MIN && !at->followed && !archive_entry_sparse_count(e))
+    if (u->recipe && size >= RECIPE_FILE_MIN && !archive_entry_sparse_count(e))
         recipe_expect(u->recipe, (uint64_t)archive_filter_bytes(u->archive, 0), (uint64_t)size,
                       u->path.ptr);
 }
@@ -257,7 +257,7 @@ static int create(struct unpack *u, struct archive_entry *e, int *ret, struct er
     int r = beneath_find(&u->at, u->path.ptr, true, &at, err);
     if (r < 0)
         return r;
-    expect_content(u, e, &at);
+    expect_content(u, e);
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     *ret = openat(at.parent, at.name, flags, 0600);
     if (*ret < 0 && errno == EEXIST) {

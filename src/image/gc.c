@@ -144,11 +144,11 @@ static int sweep_layer(struct sweep *w, const char *name, struct err *err)
         return 0;
     struct stat folder = {0}, tar = {0};
     _cleanup_free_ char *info = xasprintf("%s.tar", hex);
-    bool there = fstatat(w->s->layers, hex, &folder, AT_SYMLINK_NOFOLLOW) == 0;
     /* The description's time is that of the last use (see store_touch), the folder's that of its
      * coming. */
+    fstatat(w->s->layers, hex, &folder, AT_SYMLINK_NOFOLLOW);
     fstatat(w->s->layers, info, &tar, AT_SYMLINK_NOFOLLOW);
-    if (MAX(tar.st_mtime, folder.st_ctime) > w->newest || (there && *suffix))
+    if (MAX(tar.st_mtime, folder.st_ctime) > w->newest)
         return 0;
     _cleanup_free_ char *path = xasprintf("layers/%s", name);
     w->stats.layers += !*suffix;

@@ -244,13 +244,16 @@ static void owners_are_shifted_or_set(void **state)
         size_t len;
         struct unpack_limits limits = {.owner = cases[i].set};
         _cleanup_free_ char *dir = tmp_dir(f);
-        tape_put(&t, &(struct tape_entry){.path = "a/f", .uid = cases[i].uid});
+        tape_put(&t, &(struct tape_entry){.path = "a/f", .uid = cases[i].uid, .mode = 06755});
         _cleanup_free_ char *bytes = tape_bytes(&t, &len);
         _cleanup_close_ int fd = bytes_fd(bytes, len);
         assert_ok(image_unpack(f->store, fd, dir, false, NULL, &limits, &f->err), f->err);
         _cleanup_free_ char *file = xasprintf("%s/a/f", dir), *folder = xasprintf("%s/a", dir);
         assert_int_equal(stat(file, &st), 0);
         assert_int_equal(st.st_uid, FIXTURE_UID + cases[i].on_disk);
+        /* Nobody's programs run as who starts them. */
+        bool foreign = cases[i].uid < 0 || cases[i].uid > 65535;
+        assert_int_equal(st.st_mode & 07777, foreign ? 0755 : 06755);
         assert_int_equal(st.st_gid, FIXTURE_UID + cases[i].on_disk);
         assert_int_equal(stat(folder, &st), 0);
         assert_int_equal(st.st_uid, FIXTURE_UID + cases[i].set);

@@ -1,7 +1,10 @@
 #include "test_image_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 
 #include "os/file.h"
 
@@ -28,6 +31,15 @@ int fixture_teardown(void **state)
     free(f->dir);
     free(f);
     return r;
+}
+
+int own_mounts(void **state)
+{
+    (void)state;
+    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        return 0;
+    print_error("a mount namespace: %s\n", strerror(errno));
+    return -1;
 }
 
 void assert_folder_empty(struct fixture *f, const char *name)

@@ -18,6 +18,10 @@ int fixture_setup(void **state);
 int fixture_teardown(void **state);
 #define fixture_test(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
+/* A group's setup: what it mounts is seen by nobody else, who could keep it alive in a copy of
+ * their own, and ends with it. */
+int own_mounts(void **state);
+
 /* A new folder below the store's tmp/; the fixture's until it ends, as the text is. */
 char *tmp_dir(struct fixture *f);
 void assert_folder_empty(struct fixture *f, const char *name);

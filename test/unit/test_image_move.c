@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "image/digest.h"
 #include "os/file.h"
@@ -467,6 +471,79 @@ static void docker_save_archives_come_in(void **state)
     assert_err(image_import(f->store, wrong, NULL, &id, &f->err), ERR_NOT_FOUND);
 }
 
+/* Debian's docker-registry on a port of its own. */
+struct registry {
+    pid_t pid;
+    int port;
+};
+
+static int free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    return ntohs(a.sin_port);
+}
+
+static bool answers(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                            .sin_port = htons((uint16_t)port)};
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
+static void registry_start(struct registry *g, struct fixture *f)
+{
+    g->port = free_port();
+    _cleanup_free_ char *config = below(f, "registry.yml"), *storage = below(f, "registry");
+    _cleanup_free_ char *text =
+        xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"
+                  "http: {addr: '127.0.0.1:%d'}\n",
+                  storage, g->port);
+    assert_ok(file_replace(config, str_of(text), 0644, &f->err), f->err);
+    const char *const argv[] = {"docker-registry", "serve", config, NULL};
+    struct spawn s = {.argv = argv, .fds = {-1, -1, -1}, .die_with_parent = true};
+    g->pid = spawn_start(&s, &f->err);
+    assert_ok(g->pid, f->err);
+    for (int i = 0; i < 1000 && !answers(g->port); i++)
+        usleep(10000);
+    assert_true(answers(g->port));
+}
+
+static void registry_stop(struct registry *g)
+{
+    kill(g->pid, SIGKILL);
+    spawn_wait(g->pid);
+}
+
+static void images_come_from_a_registry(void **state)
+{
+    struct fixture *f = *state;
+    struct registry g;
+    struct image_store *other;
+    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
+                        *source = xasprintf("oci:%s:v1", dir), *again = NULL;
+    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
+    registry_start(&g, f);
+    _cleanup_free_ char *there = xasprintf("docker://127.0.0.1:%d/app:v1", g.port),
+                        *missing = xasprintf("docker://127.0.0.1:%d/app:v2", g.port);
+    RUN("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", source, there);
+    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
+    assert_ok(image_import(other, there, NULL, &again, &f->err), f->err);
+    assert_string_equal(again, digest);
+    assert_err(image_import(other, missing, NULL, &again, &f->err), ERR_NOT_FOUND);
+    assert_contains(f->err.msg, "app:v2");
+    registry_stop(&g);
+    assert_err(image_import(other, there, NULL, &again, &f->err), ERR_UNAVAILABLE);
+    assert_contains(f->err.msg, "refused");
+    assert_int_equal(count(f, "other/tmp"), 0);
+    image_store_close(other);
+}
+
 static void the_collector_takes_what_nothing_reaches(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +589,26 @@ static void the_collector_takes_what_nothing_reaches(void **state)
     free(second);
 }
 
+static void use_restarts_the_grace(void **state)
+{
+    struct fixture *f = *state;
+    struct image_gc_stats gone;
+    struct tape t = {0};
+    tape_file(&t, "f", "1");
+    _cleanup_free_ char *id = seal(f, &t);
+    _cleanup_free_ char *info = xasprintf("%s/layers/%s.tar", f->dir, digest_hex(id));
+    struct timespec later[2] = {{time(NULL) + 1000, 0}, {time(NULL) + 1000, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, info, later, 0), 0);
+    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
+    assert_int_equal(gone.layers, 0);
+    /* Sealed again, it was used now, not later. */
+    tape_file(&t, "f", "1");
+    free(seal(f, &t));
+    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
+    assert_int_equal(gone.layers, 1);
+    assert_false(path_exists(info));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -525,7 +622,9 @@ int main(void)
         fixture_test(a_tar_that_repeats_itself_survives),
         fixture_test(a_layer_that_is_there_is_not_read),
         fixture_test(docker_save_archives_come_in),
+        fixture_test(images_come_from_a_registry),
         fixture_test(the_collector_takes_what_nothing_reaches),
+        fixture_test(use_restarts_the_grace),
     };
     return cmocka_run_group_tests_name("image_move", tests, NULL, NULL);
 }
