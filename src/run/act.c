@@ -46,15 +46,6 @@ int actor_init(struct actor *a, const struct config *c, struct err *err)
     return 0;
 }
 
-void actor_release(struct actor *a)
-{
-    if (a->images)
-        image_store_close(a->images);
-    free(a->seccomp);
-    free(a->resolv);
-    *a = (struct actor){0};
-}
-
 /* ---- starting ---- */
 
 static int own_dir(const struct config *c, const char *path, mode_t mode, struct err *err)

@@ -19,7 +19,6 @@ struct actor {
 };
 
 int actor_init(struct actor *a, const struct config *c, struct err *err);
-void actor_release(struct actor *a);
 
 /* Folders, config.json, spec, shim. vars: the release's config variables, NULL for none. */
 int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,

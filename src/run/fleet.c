@@ -497,13 +497,3 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
     uv_poll_start(&(*ret)->status_poll, UV_READABLE, on_inotify);
     return 0;
 }
-
-void fleet_free(struct fleet *f)
-{
-    for (size_t i = 0; i < f->n; i++)
-        member_free(f->members[i]);
-    uv_poll_stop(&f->status_poll);
-    close(f->inotify);
-    free(f->members);
-    free(f);
-}

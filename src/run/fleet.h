@@ -57,13 +57,12 @@ bool instance_id_parse(const char *id, int64_t *ret_release, int64_t *ret_genera
                        int64_t *ret_index);
 char *instance_id(int64_t release, int64_t generation, int64_t index);
 
-/* `changed` is called from the loop whenever a member differs from before. */
+/* `changed` is called from the loop whenever a member differs from before. A fleet is never freed:
+ * its handles end with the loop, the loop with the process, and what runs goes on. */
 int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx), void *ctx,
               struct fleet **ret, struct err *err);
 /* Takes over what runs already: every folder with an instance's name. */
 int fleet_adopt(struct fleet *f, struct err *err);
-/* Lets go of everything; nothing that runs is touched. */
-void fleet_free(struct fleet *f);
 
 size_t fleet_size(const struct fleet *f);
 struct member *fleet_at(const struct fleet *f, size_t i); /* in the order of names */

@@ -433,10 +433,6 @@ int run_main(const struct config *c)
     static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
     const struct operator_desc desc = {
         .name = "run", .prefixes = prefixes, .start = begin, .reconcile = reconcile};
-    struct runner run = {0};
-    int status = operator_run(&desc, c, &run);
-    if (run.fleet)
-        fleet_free(run.fleet);
-    actor_release(&run.actor);
-    return status;
+    static struct runner run; /* ends with the process, as all that hangs on the loop */
+    return operator_run(&desc, c, &run);
 }

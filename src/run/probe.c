@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "run/command.h"
 #include "run/httpget.h"
@@ -28,6 +29,7 @@ struct probe {
     struct probe_target target;
     struct process process;
     uint32_t address;     /* network byte order */
+    int sockets;          /* to ask who listens; -1: not open */
     struct check implied; /* what is checked without being asked for */
     struct job *jobs;
     size_t n_jobs;
@@ -141,9 +143,12 @@ static int64_t port_of(const struct job *j)
 static void try_listening(struct job *j)
 {
     struct probe *p = j->probe;
-    struct listeners l;
+    struct listeners l = {0};
+    struct err err;
     int64_t port = port_of(j), now = time_mono_ms();
-    listen_look(p->target.pid, (uint16_t)port, p->address, &l);
+    if ((p->sockets < 0 && listen_open(p->target.pid, &p->sockets, &err) < 0) ||
+        listen_look(p->sockets, (uint16_t)port, p->address, &l, &err) < 0)
+        log_debug("%s: %s", p->target.container, err.msg);
     if (l.reachable) {
         passed(j);
         return;
@@ -309,6 +314,7 @@ struct probe *probe_start(uv_loop_t *loop, const struct probe_target *t, void (*
                         .changed = changed,
                         .ctx = ctx,
                         .state = PROBE_WAITING,
+                        .sockets = -1,
                         .started = time_mono_ms() - t->running_ms};
     p->target.container = xstrdup(t->container);
     p->target.crun_root = xstrdup(t->crun_root);
@@ -354,4 +360,5 @@ void probe_stop(struct probe *p)
             command_cancel(j->command);
         uv_close((uv_handle_t *)&j->timer, on_closed);
     }
+    closep(&p->sockets);
 }

@@ -18,60 +18,6 @@
 #include "run/listen.h"
 #include "run/probe.h"
 
-#define HEADING "  sl  local_address rem_address   st tx_queue rx_queue …\n"
-#define OWN 0x05030a0aU /* 10.10.3.5 in the bytes of the table */
-
-static void who_listens_where(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *what, *lines;
-        bool reachable, loopback;
-        uint16_t other;
-    } cases[] = {
-        {"nobody", "", false, false, 0},
-        {"any", "   0: 00000000:1388 00000000:0000 0A 00000000", true, false, 0},
-        {"own address", "   0: 05030A0A:1388 00000000:0000 0A 0", true, false, 0},
-        {"another's address", "   0: 06030A0A:1388 00000000:0000 0A 0", false, false, 0},
-        {"loopback", "   0: 0100007F:1388 00000000:0000 0A 0", false, true, 0},
-        {"127.8.0.1", "   0: 0100087F:1388 00000000:0000 0A 0", false, true, 0},
-        {"a connection is no listener", "   0: 00000000:1388 0100007F:9999 01 0", false, false, 0},
-        {"another port", "   0: 00000000:0BB8 00000000:0000 0A 0", false, false, 3000},
-        {"another port on loopback says nothing", "   0: 0100007F:0BB8 00000000:0000 0A 0", false,
-         false, 0},
-        {"the lowest other port",
-         "   0: 00000000:2328 00000000:0000 0A 0\n   1: 00000000:0BB8 00000000:0000 0A 0", false,
-         false, 3000},
-        {"v6 any", "   0: 00000000000000000000000000000000:1388 0000000000000000:0000 0A 0", true,
-         false, 0},
-        {"v6 loopback", "   0: 00000000000000000000000001000000:1388 0000000000000000:0000 0A 0",
-         false, true, 0},
-        {"v4 loopback in v6", "   0: 0000000000000000FFFF00000100007F:1388 00000000:0000 0A 0",
-         false, true, 0},
-        {"own address in v6", "   0: 0000000000000000FFFF000005030A0A:1388 00000000:0000 0A 0",
-         true, false, 0},
-        {"v6 of somebody", "   0: B80D0120000000000000000001000000:1388 00000000:0000 0A 0", false,
-         false, 0},
-        {"garbage", "what\n\n 0: zz:1388 0A\n 0: 00:1388 0:0 0A", false, false, 0},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        _cleanup_free_ char *table = xasprintf(HEADING "%s\n", cases[i].lines);
-        struct listeners l = {0};
-        listen_scan(str_of(table), 5000, OWN, &l);
-        if (l.reachable != cases[i].reachable || l.loopback != cases[i].loopback ||
-            l.other_port != cases[i].other)
-            fail_msg("%s: reachable %d, loopback %d, other %d", cases[i].what, l.reachable,
-                     l.loopback, l.other_port);
-    }
-}
-
-/* ---- a process in a network namespace of its own ---- */
-
-struct peer {
-    pid_t pid;
-    int say; /* a byte written here is an order */
-};
-
 static int listener(const char *address, uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -82,6 +28,81 @@ static int listener(const char *address, uint16_t port)
         _exit(1);
     return fd;
 }
+
+/* A socket as sock_diag describes it; listening unless the text ends in '!'. */
+static void add_socket(const char *text, struct listeners *ret)
+{
+    struct inet_diag_msg m = {.idiag_state = 10};
+    _cleanup_free_ char *address = xstrdup(text);
+    char *port = strrchr(address, ':');
+    *port++ = '\0';
+    if (strchr(port, '!'))
+        m.idiag_state = 1;
+    m.id.idiag_sport = htons((uint16_t)atoi(port));
+    m.idiag_family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    assert_int_equal(inet_pton(m.idiag_family, address, m.id.idiag_src), 1);
+    listen_add(&m, 5000, inet_addr("10.10.3.5"), ret);
+}
+
+static void who_listens_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *sockets[2];
+        bool reachable, loopback;
+        uint16_t other;
+    } cases[] = {
+        {"nobody", {NULL}, false, false, 0},
+        {"any", {"0.0.0.0:5000"}, true, false, 0},
+        {"own address", {"10.10.3.5:5000"}, true, false, 0},
+        {"another's address", {"10.10.3.6:5000"}, false, false, 0},
+        {"loopback", {"127.0.0.1:5000"}, false, true, 0},
+        {"127.8.0.1", {"127.8.0.1:5000"}, false, true, 0},
+        {"a connection is no listener", {"0.0.0.0:5000!"}, false, false, 0},
+        {"another port", {"0.0.0.0:3000"}, false, false, 3000},
+        {"another port on loopback says nothing", {"127.0.0.1:9229"}, false, false, 0},
+        {"the lowest other port", {"0.0.0.0:9000", "0.0.0.0:3000"}, false, false, 3000},
+        {"both", {"127.0.0.1:5000", "10.10.3.5:5000"}, true, true, 0},
+        {"v6 any", {":::5000"}, true, false, 0},
+        {"v6 loopback", {"::1:5000"}, false, true, 0},
+        {"v4 loopback in v6", {"::ffff:127.0.0.1:5000"}, false, true, 0},
+        {"own address in v6", {"::ffff:10.10.3.5:5000"}, true, false, 0},
+        {"v6 of somebody", {"2001:db8::1:5000"}, false, false, 0},
+        {"v6 of nobody", {"::2:0:5000"}, false, false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct listeners l = {0};
+        for (size_t n = 0; n < 2 && cases[i].sockets[n]; n++)
+            add_socket(cases[i].sockets[n], &l);
+        if (l.reachable != cases[i].reachable || l.loopback != cases[i].loopback ||
+            l.other_port != cases[i].other)
+            fail_msg("%s: reachable %d, loopback %d, other %d", cases[i].what, l.reachable,
+                     l.loopback, l.other_port);
+    }
+}
+
+static void the_kernel_knows_our_own(void **state)
+{
+    (void)state;
+    struct err err;
+    struct listeners l = {0};
+    _cleanup_close_ int fd = -1;
+    int ours = listener("127.0.0.1", 15989), none;
+    assert_ok(listen_open(getpid(), &fd, &err), err);
+    assert_ok(listen_look(fd, 15989, 0, &l, &err), err);
+    assert_true(l.loopback);
+    close(ours);
+    assert_ok(listen_look(fd, 15989, 0, &l, &err), err);
+    assert_false(l.loopback);
+    assert_err(listen_open(0x7ffffff0, &none, &err), ERR_NOT_FOUND);
+}
+
+/* ---- a process in a network namespace of its own ---- */
+
+struct peer {
+    pid_t pid;
+    int say; /* a byte written here is an order */
+};
 
 /* Orders: l loopback, w wrong port, g the right one, x ends. */
 static void obey(int orders)
@@ -487,6 +508,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_listens_where),
+        cmocka_unit_test(the_kernel_knows_our_own),
         cmocka_unit_test(a_web_process_is_ready_when_it_listens),
         cmocka_unit_test(listening_at_the_wrong_place_is_named_and_after_a_while_hopeless),
         cmocka_unit_test(another_process_must_have_run_for_a_second),
