@@ -1,5 +1,6 @@
 #include "build/buildpacks.h"
 
+#include "build/fetch.h"
 #include "build/tree.h"
 #include "os/file.h"
 
@@ -88,17 +89,18 @@ int buildpacks_choose(const struct config *c, const char *dir, const struct app_
     return r;
 }
 
-int buildpacks_fetch(const struct config *c, struct choice *choice, const struct cancel *cancel,
-                     struct output *out, struct err *err)
+int buildpacks_fetch(const struct config *c, struct image_store *images, const char *dir,
+                     struct choice *choice, const struct cancel *cancel, struct output *out,
+                     struct err *err)
 {
-    (void)cancel;
-    (void)out;
-    for (size_t i = 0; i < choice->packs.n; i++) {
+    int r = 0;
+    for (size_t i = 0; !r && i < choice->packs.n; i++) {
         struct buildpack *p = list_at(&choice->packs, struct buildpack, i);
         const struct language *l = buildpack_ours(p->name);
-        if (!l)
-            return err_set(err, ERR_UNPROCESSABLE, "buildpack '%s' can't be fetched", p->name);
-        p->dir = path_join(c->data, "buildpacks/%s", l->name);
+        if (l)
+            p->dir = path_join(c->data, "buildpacks/%s", l->name);
+        else
+            r = fetch_buildpack(c, images, dir, p->name, cancel, out, &p->dir, err);
     }
-    return 0;
+    return r;
 }

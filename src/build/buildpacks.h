@@ -21,8 +21,9 @@ void choice_release(struct choice *c);
 /* For the tree in `dir`. ERR_UNPROCESSABLE "no known language" with what is looked for. */
 int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
                       struct choice *ret, struct err *err);
-/* Fetches the ones from elsewhere into the cache and sets their dirs. */
-int buildpacks_fetch(const struct config *c, struct choice *choice, const struct cancel *cancel,
-                     struct output *out, struct err *err);
+/* Sets their dirs; those from elsewhere are fetched into folders below `dir`. */
+int buildpacks_fetch(const struct config *c, struct image_store *images, const char *dir,
+                     struct choice *choice, const struct cancel *cancel, struct output *out,
+                     struct err *err);
 
 #endif

@@ -139,7 +139,8 @@ static int compile(struct work *w, struct choice *choice, struct err *err)
     _cleanup_(strv_release) struct strv layers = {0};
     _cleanup_(compiled_release) struct compiled compiled = {0};
     _cleanup_free_ char *cache = path_join(w->cache, "cache");
-    int r = buildpacks_fetch(w->config, choice, w->cancel, &w->out, err);
+    _cleanup_free_ char *packs = path_join(w->cache, "packs");
+    int r = buildpacks_fetch(w->config, w->images, packs, choice, w->cancel, &w->out, err);
     if (!r)
         r = gather_layers(w, choice, &layers, err);
     if (!r)

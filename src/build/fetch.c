@@ -1,0 +1,189 @@
+#include "build/fetch.h"
+
+#include <fcntl.h>
+
+#include "build/container.h"
+#include "build/tree.h"
+#include "os/file.h"
+#include "os/spawn.h"
+
+enum { FETCH_TIMEOUT = 300, URL_MAX = 2048 };
+
+/* --- what it names --------------------------------------------------------------------------- */
+
+static bool has_scheme(struct str url)
+{
+    static const char *const schemes[] = {"https://", "http://", "git://", "ssh://", "file:///"};
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+        if (str_starts(url, str_of(schemes[i])))
+            return true;
+    return false;
+}
+
+/* git takes what begins with '-' as an option, and "ext::" as a command. */
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 127)
+            return false;
+    return s.len && s.len <= URL_MAX && s.ptr[0] != '-';
+}
+
+int buildpack_url(const char *name, char **ret_url, char **ret_ref, struct err *err)
+{
+    struct str ref = str_of(name), url = str_cut(&ref, '#');
+    struct str heroku = STR("heroku/");
+    bool short_name =
+        str_starts(url, heroku) && !memchr(url.ptr + heroku.len, '/', url.len - heroku.len);
+    if (!ref.ptr || !ref.len)
+        ref = STR("HEAD");
+    if (!is_plain(url) || !is_plain(ref) || (!short_name && !has_scheme(url))) {
+        err_set(err, ERR_UNPROCESSABLE, "buildpack '%.100s' is no URL to fetch from", name);
+        return err_hint(err, "Give an https:// or git:// URL of a git repository or tarball, with "
+                             "#ref behind it for a branch, tag or commit; or davit/NAME for one of "
+                             "Davit's own.");
+    }
+    *ret_url = short_name ? xasprintf("https://github.com/heroku/heroku-buildpack-%.*s",
+                                      (int)(url.len - heroku.len), url.ptr + heroku.len)
+                          : xstrndup(url.ptr, url.len);
+    *ret_ref = xstrndup(ref.ptr, ref.len);
+    return 0;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && streq(s + n - m, end);
+}
+
+static bool is_tarball(const char *url)
+{
+    return ends_with(url, ".tgz") || ends_with(url, ".tar.gz") || ends_with(url, ".tar.xz");
+}
+
+/* --- git ------------------------------------------------------------------------------------- */
+
+struct fetch {
+    const struct config *config;
+    const struct cancel *cancel;
+    struct output *out;
+    const char *dir;
+    const char *settings; /* git's, beside it */
+};
+
+/* Runs git in the folder, as the owner of the app's files, who is nobody on this machine. */
+static int git(const struct fetch *f, const char *const *words, struct err *err)
+{
+    _cleanup_(strv_release) struct strv argv = {0}, env = {0};
+    _cleanup_(map_release) struct map vars = {0};
+    long long uid = (long long)f->config->uid_base + APP_UID;
+    int status = 0;
+    strv_add(&argv, "setpriv");
+    strv_addf(&argv, "--reuid=%lld", uid);
+    strv_addf(&argv, "--regid=%lld", uid);
+    strv_add(&argv, "--clear-groups");
+    strv_add(&argv, "git");
+    strv_add(&argv, "-C");
+    strv_add(&argv, f->dir);
+    for (size_t i = 0; words[i]; i++)
+        strv_add(&argv, words[i]);
+    container_network_env(&vars);
+    map_set(&vars, "PATH", "/usr/local/bin:/usr/bin:/bin");
+    map_set(&vars, "HOME", "/nonexistent");
+    map_set(&vars, "GIT_CONFIG_NOSYSTEM", "1");
+    map_set(&vars, "GIT_TERMINAL_PROMPT", "0");
+    map_set(&vars, "GIT_ALLOW_PROTOCOL", "https:http:git:ssh:file");
+    map_set(&vars, "GIT_CONFIG_GLOBAL", f->settings);
+    for (size_t i = 0; i < vars.n; i++)
+        strv_addf(&env, "%s=%s", vars.items[i].name, vars.items[i].value);
+    int r = cage_run(&(struct cage){.argv = (const char *const *)strv_argv(&argv),
+                                    .env = (const char *const *)strv_argv(&env),
+                                    .out_owner = (uid_t)uid,
+                                    .timeout_s = FETCH_TIMEOUT,
+                                    .cancel = f->cancel},
+                     f->out, &status, err);
+    if (r == 0 && status != 0)
+        return err_set(err, ERR_UNPROCESSABLE, "git %s ended with status %d", words[0], status);
+    return r;
+}
+
+static int fetch_git(const struct fetch *f, const char *url, const char *ref, struct err *err)
+{
+    _cleanup_free_ char *inner = path_join(f->dir, ".git/HEAD");
+    const char *const init[] = {"init", "-q", NULL};
+    const char *const get[] = {"fetch", "-q", "--depth=1", "--no-tags", "--", url, ref, NULL};
+    const char *const checkout[] = {"checkout", "-q", "-f", "--detach", "FETCH_HEAD", NULL};
+    /* Whoever owns a repository of this machine: nobody's files but the world's can be read. */
+    const struct str settings = STR("[safe]\n\tdirectory = *\n");
+    bool before = path_exists(inner);
+    int r = file_replace(f->settings, settings, 0644, err);
+    if (!r && !before)
+        r = git(f, init, err);
+    if (!r)
+        r = git(f, get, err);
+    if (r == 0)
+        return git(f, checkout, err);
+    if (r == -ERR_CANCELLED || !before)
+        return r;
+    output_warning(f->out, "%s can't be reached; the one fetched before is used", url);
+    return 0;
+}
+
+/* --- tarballs -------------------------------------------------------------------------------- */
+
+static int fetch_tarball(const struct fetch *f, struct image_store *images, const char *url,
+                         struct err *err)
+{
+    _cleanup_free_ char *tar = xasprintf("%s.tar", f->dir);
+    const char *const argv[] = {"curl", "-fsSL", "--proto", "=https,http", "--max-time", "300",
+                                "-o",   tar,     "--",      url,           NULL};
+    int r = spawn_run(argv, (struct str){0}, NULL, err);
+    if (!r)
+        r = dir_remove(f->dir, err);
+    if (!r)
+        r = dir_make(f->dir, 0755, err);
+    _cleanup_close_ int fd = r ? -1 : open(tar, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (!r && fd < 0)
+        r = err_errno(err, "opening %s", tar);
+    const struct unpack_limits limits = {.bytes = 1 << 30, .entries = 100000, .owner = APP_UID};
+    if (!r)
+        r = image_unpack(images, fd, f->dir, false, NULL, &limits, err);
+    unlink(tar);
+    return r;
+}
+
+/* --- both ------------------------------------------------------------------------------------ */
+
+static int make_dir(const struct config *c, const char *dir, struct err *err)
+{
+    uid_t owner = (uid_t)c->uid_base + APP_UID;
+    int r = dir_make(dir, 0755, err);
+    if (!r && chown(dir, owner, owner) < 0)
+        r = err_errno(err, "making %s", dir);
+    return r;
+}
+
+int fetch_buildpack(const struct config *c, struct image_store *images, const char *dir,
+                    const char *name, const struct cancel *cancel, struct output *out, char **ret,
+                    struct err *err)
+{
+    char hash[HASH_LEN + 1];
+    _cleanup_free_ char *url = NULL, *ref = NULL;
+    text_hash(str_of(name), hash);
+    _cleanup_free_ char *own = path_join(dir, "%.16s", hash);
+    _cleanup_free_ char *settings = xasprintf("%s.gitconfig", own);
+    struct fetch f = {.config = c, .cancel = cancel, .out = out, .dir = own, .settings = settings};
+    int r = buildpack_url(name, &url, &ref, err);
+    if (r < 0)
+        return r;
+    output_step(out, "Fetching buildpack %s", name);
+    r = make_dir(c, own, err);
+    if (!r)
+        r = is_tarball(url) ? fetch_tarball(&f, images, url, err) : fetch_git(&f, url, ref, err);
+    if (r < 0)
+        return r == -ERR_CANCELLED ? r : err_wrap(err, "fetching buildpack %s", name);
+    if (!tree_has_file(own, "bin/compile"))
+        return err_set(err, ERR_UNPROCESSABLE, "buildpack %s has no bin/compile", name);
+    *ret = TAKE_PTR(own);
+    return 0;
+}

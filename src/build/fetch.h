@@ -1,0 +1,21 @@
+/* Buildpacks from elsewhere: git repositories and tarballs. */
+#ifndef BUILD_FETCH_H
+#define BUILD_FETCH_H
+
+#include "build/cage.h"
+#include "image/image.h"
+#include "model/config.h"
+
+/* Fetches what `name` says, "https://host/pack.git#v1", "heroku/nodejs", "https://host/pack.tgz",
+ * into a folder below `dir` (the app's own, one build at a time) and returns its path, the
+ * caller's. git runs as a user that may read nothing of this machine. When the source can't be
+ * reached, what was fetched before is good, with a warning. */
+int fetch_buildpack(const struct config *c, struct image_store *images, const char *dir,
+                    const char *name, const struct cancel *cancel, struct output *out, char **ret,
+                    struct err *err);
+
+/* Its parts: *ret_url and *ret_ref ("HEAD" if it names none) are the caller's. ERR_UNPROCESSABLE
+ * for what is no URL that can be fetched from. Pure. */
+int buildpack_url(const char *name, char **ret_url, char **ret_ref, struct err *err);
+
+#endif
