@@ -174,6 +174,20 @@ uint64_t cgroup_oom_kills(const char *path)
     return keyed_number(file, STR("oom_kill"));
 }
 
+int64_t cgroup_cpu_shares(int64_t weight)
+{
+    bool v2 = is_fs(CGROUPS, CGROUP2_SUPER_MAGIC);
+    int64_t shares = v2 ? 2 + (weight - 1) * 262142 / 9999 : weight * 1024 / 100;
+    return MIN(MAX(shares, (int64_t)2), (int64_t)262144);
+}
+
+bool cgroup_limits_swap(void)
+{
+    if (path_exists(CGROUPS "/memory"))
+        return path_exists(CGROUPS "/memory/memory.memsw.limit_in_bytes");
+    return path_exists("/proc/swaps");
+}
+
 int cgroup_hide_hybrid(struct err *err)
 {
     if (is_fs(CGROUPS, CGROUP2_SUPER_MAGIC) || !is_fs(CGROUPS "/unified", CGROUP2_SUPER_MAGIC))

@@ -23,6 +23,12 @@ int cgroup_remove(const char *path, struct err *err);
 /* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */
 uint64_t cgroup_oom_kills(const char *path);
 
+/* What an OCI config.json has to say in cpu.shares for this weight (1–10000, 100 is the ordinary
+ * one): crun takes shares of version 1 and turns them into a weight on version 2. */
+int64_t cgroup_cpu_shares(int64_t weight);
+/* Whether the kernel accounts for swap: without, naming a limit for it is an error. */
+bool cgroup_limits_swap(void);
+
 /* crun 1.8 refuses hosts where version 1 is in use and /sys/fs/cgroup/unified holds controllers of
  * version 2. This hides that one mount, in the mount namespace we are in: one of our own
  * (namespace_mounts). On other hosts there is nothing to do. */

@@ -59,6 +59,8 @@ static int overlay_options(struct fds *fds, const struct strv *layers, const cha
             return fd;
         buf_addf(ret, "%d%s", fd, i ? ":" : "");
     }
+    /* What becomes a layer of its own must not lean on those below: renamed folders are copied. */
+    buf_adds(ret, ",redirect_dir=off,metacopy=off");
     return buf_check(ret, "list of layers", err);
 }
 

@@ -3,13 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 
+#include "os/cgroup.h"
 #include "os/file.h"
 #include "run/rootfs.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define CGROUP2_MAGIC 0x63677270
 
 enum { DEFAULT_PORT = 5000 };
 #define OPEN_FILES 65536ULL
@@ -177,32 +176,14 @@ static const char walls[] =
     "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
     "\"/proc/sysrq-trigger\"],";
 
-/* crun takes the shares of cgroup v1 and turns them into a weight on v2; we have a weight of 1 to
- * 10000 with 100 the ordinary one, and undo what crun will do. */
-static int64_t cpu_shares(int64_t weight)
-{
-    struct statfs fs;
-    bool v2 = statfs("/sys/fs/cgroup", &fs) == 0 && (unsigned)fs.f_type == CGROUP2_MAGIC;
-    int64_t shares = v2 ? 2 + (weight - 1) * 262142 / 9999 : weight * 1024 / 100;
-    return MIN(MAX(shares, (int64_t)2), (int64_t)262144);
-}
-
-/* Whether the kernel accounts for swap: without, naming a limit is an error. */
-static bool limits_swap(void)
-{
-    if (path_exists("/sys/fs/cgroup/memory"))
-        return path_exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
-    return path_exists("/proc/swaps");
-}
-
 static void add_resources(const struct config *c, struct buf *b)
 {
     long long memory = (long long)c->instance_memory << 20;
     buf_addf(b, "\"resources\":{\"memory\":{\"limit\":%lld", memory);
-    if (limits_swap())
+    if (cgroup_limits_swap())
         buf_addf(b, ",\"swap\":%lld", memory);
     buf_addf(b, "},\"pids\":{\"limit\":%lld},\"cpu\":{\"shares\":%lld}},",
-             (long long)c->instance_pids, (long long)cpu_shares(c->instance_cpu_weight));
+             (long long)c->instance_pids, (long long)cgroup_cpu_shares(c->instance_cpu_weight));
 }
 
 static char *cgroup_path(const struct launch *l)
