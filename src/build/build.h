@@ -10,4 +10,8 @@ int build_main(const struct config *c);
  */
 int build_stacks(const struct config *c, struct err *err);
 
+/* `davitd teardown`: removes what builds leave on the machine: control groups and firewall rules.
+ * The operator must not be running. */
+int build_teardown(const struct config *c, struct err *err);
+
 #endif

@@ -16,6 +16,8 @@
 #include "os/namespace.h"
 #include "os/spawn.h"
 
+enum { TICK_MS = 500 };
+
 /* The child says what went wrong through a pipe that closes when the program is executed. */
 static void give_up(int report, const struct err *err)
 {
@@ -156,8 +158,10 @@ static int follow(const struct cage *c, int from, int pidfd, struct output *out,
         if (r < 0)
             return r;
         int64_t wait = MAX(deadline - time_mono_ms(), (int64_t)0);
-        if (poll(p, 3, (int)MIN(wait, (int64_t)60000)) < 0 && errno != EINTR)
+        if (poll(p, 3, (int)MIN(wait, (int64_t)TICK_MS)) < 0 && errno != EINTR)
             return err_errno(err, "waiting for %s", c->argv[0]);
+        if (c->tick)
+            c->tick(c->ctx);
         pass_on(&p[0], out);
         if (p[1].revents)
             return 0;

@@ -20,6 +20,7 @@ struct cage {
     uid_t out_owner;         /* whose its stdout is, so that /dev/stdout can be opened by name */
     /* Makes the mounts it needs, in the new namespace, in a child of ours; may be NULL. */
     int (*prepare)(void *ctx, struct err *err);
+    void (*tick)(void *ctx); /* called twice a second while it runs; may be NULL */
     void *ctx;
     int64_t timeout_s;
     const struct cancel *cancel; /* or NULL */

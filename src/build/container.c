@@ -2,11 +2,23 @@
 
 #include <sys/mount.h>
 
+#include "base/log.h"
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "os/namespace.h"
 
-enum { PIDS_MAX = 4096 };
+/* Beside the instances' groups, so that weights compare; no instance's name begins like this. */
+#define CGROUP_STEM "_build."
+
+enum { PIDS_MAX = 4096, KILL_MS = 5000, SECCOMP_MAX = 256 * 1024 };
+
+struct run {
+    const struct container *c;
+    char *bundle, *rootfs, *state, *work, *cgroup;
+    struct strv dirs;
+    struct buf seccomp; /* the profile; empty: none */
+    bool out_of_memory;
+};
 
 /* --- its OCI configuration ------------------------------------------------------------------- */
 
@@ -55,6 +67,7 @@ static void add_process(struct buf *b, const struct container *c)
     buf_addf(b, "\"process\":{\"user\":{\"uid\":%u,\"gid\":%u,\"umask\":18},\"cwd\":\"%s\",", uid,
              uid, c->user == CONTAINER_APP ? "/app" : "/");
     buf_addf(b,
+             "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
              "\"noNewPrivileges\":true,\"oomScoreAdj\":500,\"capabilities\":{\"bounding\":[%s],"
              "\"effective\":[%s],\"permitted\":[%s],\"inheritable\":[]},\"args\":[",
              caps, caps, caps);
@@ -82,53 +95,55 @@ static void add_mounts(struct buf *b, const struct container *c)
 
 static char *cgroup_of(const struct container *c)
 {
-    return xasprintf("%s/build/%s", c->config->bridge, c->name);
+    return xasprintf("%s/" CGROUP_STEM "%s", c->config->bridge, c->name);
 }
 
-static void add_linux(struct buf *b, const struct container *c)
+static void add_resources(struct buf *b, const struct config *c)
 {
-    const struct config *config = c->config;
-    long long base = config->uid_base, memory = config->build_memory << 20;
-    _cleanup_free_ char *cgroup = cgroup_of(c);
+    long long memory = (long long)c->build_memory << 20;
+    buf_addf(b, "\"resources\":{\"memory\":{\"limit\":%lld", memory);
+    if (cgroup_limits_swap())
+        buf_addf(b, ",\"swap\":%lld", memory);
+    buf_addf(b, "},\"cpu\":{\"shares\":%lld},\"pids\":{\"limit\":%d}},",
+             (long long)cgroup_cpu_shares(c->build_cpu_weight), PIDS_MAX);
+}
+
+static void add_linux(struct buf *b, const struct run *run)
+{
+    const struct container *c = run->c;
+    long long base = c->config->uid_base;
     buf_addf(b,
              "\"linux\":{\"cgroupsPath\":\"/%s\",\"namespaces\":[{\"type\":\"pid\"},"
              "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},"
              "{\"type\":\"cgroup\"}],"
              "\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],"
              "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
-             cgroup, base, base);
-    /* cpu.shares of version 1; crun translates it where the host has version 2. */
-    buf_addf(b,
-             "\"resources\":{\"memory\":{\"limit\":%lld},\"cpu\":{\"shares\":%lld},"
-             "\"pids\":{\"limit\":%d}},",
-             memory, MAX((long long)config->build_cpu_weight * 1024 / 100, 2LL), PIDS_MAX);
+             run->cgroup, base, base);
+    add_resources(b, c->config);
+    if (run->seccomp.len)
+        buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
     buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
                 "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
                 "\"/proc/sched_debug\",\"/proc/scsi\"],\"readonlyPaths\":[\"/proc/bus\","
                 "\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}");
 }
 
-static int write_config(const struct container *c, const char *bundle, struct err *err)
+static int write_config(const struct run *run, struct err *err)
 {
+    const struct container *c = run->c;
     _cleanup_(buf_release) struct buf b = BUF_INIT;
     buf_adds(&b, "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
                  "\"hostname\":\"build\",");
     add_process(&b, c);
     add_mounts(&b, c);
-    add_linux(&b, c);
+    add_linux(&b, run);
     buf_adds(&b, "}");
-    _cleanup_free_ char *path = path_join(bundle, "config.json");
+    _cleanup_free_ char *path = path_join(run->bundle, "config.json");
     int r = buf_check(&b, "container's configuration", err);
     return r < 0 ? r : file_replace(path, buf_str(&b), 0600, err);
 }
 
 /* --- running it ------------------------------------------------------------------------------ */
-
-struct run {
-    const struct container *c;
-    char *bundle, *rootfs, *state, *work;
-    struct strv dirs;
-};
 
 static void run_release(struct run *r)
 {
@@ -137,7 +152,9 @@ static void run_release(struct run *r)
     if (r->work)
         dir_remove(r->work, NULL);
     strv_release(&r->dirs);
+    buf_release(&r->seccomp);
     free(r->work);
+    free(r->cgroup);
     free(r->bundle);
     free(r->rootfs);
     free(r->state);
@@ -166,9 +183,12 @@ static int make_bind(const struct container *c, const struct container_bind *b, 
 static int make_bundle(struct run *run, struct err *err)
 {
     const struct container *c = run->c;
+    _cleanup_free_ char *profile = path_join(c->config->data, "seccomp.json");
+    run->seccomp = BUF_CAP(SECCOMP_MAX);
     run->bundle = path_join(c->config->run, "build/%s", c->name);
     run->rootfs = path_join(run->bundle, "rootfs");
     run->state = path_join(run->bundle, "state");
+    run->cgroup = cgroup_of(c);
     for (size_t i = 0; i < c->layers->n; i++)
         strv_take(&run->dirs, image_layer_path(c->images, c->layers->items[i]));
     int r = image_tmp_dir(c->images, &run->work, err);
@@ -178,7 +198,17 @@ static int make_bundle(struct run *run, struct err *err)
         r = dir_make(run->state, 0700, err);
     for (size_t i = 0; !r && i < c->n_binds; i++)
         r = make_bind(c, &c->binds[i], err);
-    return r ? r : write_config(c, run->bundle, err);
+    /* Buildah makes namespaces and mounts, which the profile of instances forbids. */
+    if (!r && c->user != CONTAINER_BUILDER)
+        r = file_read(profile, &run->seccomp, err);
+    return r ? r : write_config(run, err);
+}
+
+/* crun takes the group away when it ends, so what happened in it is looked at while it runs. */
+static void look_at_memory(void *ctx)
+{
+    struct run *run = ctx;
+    run->out_of_memory = run->out_of_memory || cgroup_oom_kills(run->cgroup) > 0;
 }
 
 static int run_in_cage(struct run *run, struct output *out, int *ret_status, struct err *err)
@@ -190,6 +220,7 @@ static int run_in_cage(struct run *run, struct output *out, int *ret_status, str
     return cage_run(&(struct cage){.argv = argv,
                                    .out_owner = (uid_t)c->config->uid_base + user_of(c),
                                    .prepare = prepare,
+                                   .tick = look_at_memory,
                                    .ctx = run,
                                    .timeout_s = c->timeout_s,
                                    .cancel = c->cancel},
@@ -202,18 +233,33 @@ int container_run(const struct container *c, struct output *out, int *ret_status
     int r = make_bundle(&run, err);
     if (!r)
         r = run_in_cage(&run, out, ret_status, err);
-    _cleanup_free_ char *cgroup = cgroup_of(c);
-    if (cgroup_kill(cgroup, 5000, NULL) == 0)
-        cgroup_remove(cgroup, NULL);
+    if (run.out_of_memory)
+        output_warning(out,
+                       "A process was killed: a build may use %lld MiB of memory "
+                       "(setting build_memory)",
+                       (long long)c->config->build_memory);
+    if (cgroup_kill(run.cgroup, KILL_MS, NULL) == 0)
+        cgroup_remove(run.cgroup, NULL);
     return r;
+}
+
+static void remove_group(const char *group)
+{
+    struct err err;
+    if (cgroup_kill(group, KILL_MS, &err) < 0 || cgroup_remove(group, &err) < 0)
+        log_warning("removing what is left of a build: %s", err.msg);
 }
 
 void container_clean(const struct config *c)
 {
-    _cleanup_free_ char *cgroup = xasprintf("%s/build", c->bridge);
     _cleanup_free_ char *bundles = path_join(c->run, "build");
-    if (cgroup_kill(cgroup, 5000, NULL) == 0)
-        cgroup_remove(cgroup, NULL);
+    _cleanup_(strv_release) struct strv groups = {0};
+    cgroup_children(c->bridge, &groups);
+    for (size_t i = 0; i < groups.n; i++)
+        if (str_starts(str_of(groups.items[i]), STR(CGROUP_STEM))) {
+            _cleanup_free_ char *group = path_join(c->bridge, "%s", groups.items[i]);
+            remove_group(group);
+        }
     dir_remove(bundles, NULL);
 }
 

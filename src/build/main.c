@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "build/build.h"
+#include "build/firewall.h"
 #include "build/housekeeping.h"
 #include "build/plan.h"
 #include "build/release.h"
@@ -229,8 +230,17 @@ static int start(struct operator* op, void *ctx, struct err *err)
     b->op = op;
     b->chores_due = time_mono_ms() + HOUSEKEEPING_DELAY_MS;
     container_clean(b->config);
-    int r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
+    int r = firewall_set(b->config, err);
+    if (r < 0)
+        return r;
+    r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
     return r ? r : image_store_clean(b->images, err);
+}
+
+int build_teardown(const struct config *c, struct err *err)
+{
+    container_clean(c);
+    return firewall_remove(c, err);
 }
 
 int build_main(const struct config *c)

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+#include "build/build.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
 #include "os/file.h"
@@ -29,7 +30,8 @@ static int stop_daemon(const struct config *c, struct err *err)
 int teardown(const struct config *c, struct err *err)
 {
     int r = stop_daemon(c, err);
-    if (r < 0 || (r = gateway_teardown(c, err)) < 0 || (r = run_teardown(c, err)) < 0)
+    if (r < 0 || (r = gateway_teardown(c, err)) < 0 || (r = run_teardown(c, err)) < 0 ||
+        (r = build_teardown(c, err)) < 0)
         return r;
     return dir_remove(c->run, err);
 }

@@ -164,6 +164,20 @@ static uint64_t keyed_number(const char *path, struct str key)
     return 0;
 }
 
+void cgroup_children(const char *path, struct strv *ret)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    group_folders(path, &folders);
+    for (size_t i = 0; i < folders.n; i++) {
+        DIR *dir = opendir(folders.items[i]);
+        for (struct dirent *e; dir && (e = readdir(dir));)
+            if (e->d_type == DT_DIR && e->d_name[0] != '.' && !strv_has(ret, e->d_name))
+                strv_add(ret, e->d_name);
+        if (dir)
+            closedir(dir);
+    }
+}
+
 uint64_t cgroup_oom_kills(const char *path)
 {
     while (*path == '/')

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/err.h"
+#include "base/str.h"
 
 /* Whether the group exists in any hierarchy. */
 bool cgroup_exists(const char *path);
@@ -20,6 +20,8 @@ int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err);
 size_t cgroup_signal(const char *path, int sig, pid_t except);
 /* Removes the group and those below it; they must be empty. One that doesn't exist is fine. */
 int cgroup_remove(const char *path, struct err *err);
+/* The names of the groups in it, each once; appends to *ret. */
+void cgroup_children(const char *path, struct strv *ret);
 /* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */
 uint64_t cgroup_oom_kills(const char *path);
 
