@@ -10,6 +10,7 @@
 #include "os/file.h"
 #include "os/namespace.h"
 #include "os/spawn.h"
+#include "shim/strays.h"
 
 void container_init(struct container *c, const struct spec *spec, const char *bundle)
 {
@@ -153,6 +154,7 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
         r = str_to_u64(str_trim(buf_str(&text)), 1, INT32_MAX, &pid, err);
     if (r < 0)
         return err_wrap(err, "crun's pid file");
+    unlink(c->config); /* all of crun has ended */
     *ret = (pid_t)pid;
     return 0;
 }
@@ -172,11 +174,15 @@ static int forget(const struct container *c, struct err *err)
 
 int container_clear(const struct container *c, struct err *err)
 {
-    int r = cgroup_kill(c->spec->cgroup, 5000, err);
+    /* Its configuration is still there: crun didn't come to its end. */
+    int r = path_exists(c->config) ? strays_kill(c->pid_file, err) : 0;
+    if (!r)
+        r = cgroup_kill(c->spec->cgroup, 5000, err);
     if (!r)
         r = forget(c, err);
     if (!r)
         r = cgroup_remove(c->spec->cgroup, err);
     unlink(c->pid_file);
+    unlink(c->config);
     return r;
 }

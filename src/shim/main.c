@@ -60,6 +60,7 @@ static int run(const char *dir, struct err *err)
 int main(int argc, char **argv)
 {
     struct err err;
+    supervise_hold_signals();
     log_init("davit-shim", LOG_LEVEL_INFO);
     if (argc != 2) {
         fprintf(stderr, "usage: davit-shim DIR\n");

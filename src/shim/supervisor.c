@@ -85,6 +85,14 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* Once the app has ended, or crun without having started it. */
+static void clear(struct shim *s)
+{
+    struct err err;
+    if (container_clear(&s->container, &err) < 0)
+        applog_say(&s->log, "Cleaning up: %s", err.msg);
+}
+
 /* Everything crun needs besides its configuration. */
 static int prepare(struct shim *s, struct err *err)
 {
@@ -113,6 +121,7 @@ static int start(struct shim *s, struct err *err)
     poll(&(struct pollfd){s->crun, POLLIN, 0}, 1, -1);
     pidfd_reap(s->crun, &status, &sig);
     close_fd(&s->crun);
+    clear(s);
     return r;
 }
 
@@ -132,7 +141,8 @@ static void kill_all(struct shim *s)
 static void clean_up(struct shim *s)
 {
     struct err err;
-    if (container_clear(&s->container, &err) < 0 || network_down(s->spec, s->host, &err) < 0)
+    clear(s);
+    if (network_down(s->spec, s->host, &err) < 0)
         applog_say(&s->log, "Cleaning up: %s", err.msg);
     container_unmount(&s->container);
 }
@@ -207,6 +217,8 @@ static void on_crun_end(struct shim *s)
                   : s->log.last[0] ? s->log.last
                                    : text);
     applog_say(&s->log, "Could not start: %s", s->status.reason);
+    clear(s);
+    reap_strays(s);
     happen(s, SHIM_GONE);
 }
 
@@ -236,6 +248,7 @@ static void on_app_end(struct shim *s)
     s->status.pid = 0;
     s->status.exit = status;
     say_exit(s, status, sig);
+    clear(s);
     reap_strays(s);
     happen(s, SHIM_GONE);
 }
@@ -282,14 +295,25 @@ static void loop(struct shim *s)
     }
 }
 
-static int open_fds(struct shim *s, struct err *err)
+static sigset_t our_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     for (const int *sig = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, 0}; *sig; sig++)
         sigaddset(&set, *sig);
+    return set;
+}
+
+void supervise_hold_signals(void)
+{
+    sigset_t set = our_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+static int open_fds(struct shim *s, struct err *err)
+{
+    sigset_t set = our_signals();
     s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->signals < 0 || pipe2(s->pipe, O_CLOEXEC) < 0 ||
         fcntl(s->pipe[0], F_SETFL, O_NONBLOCK) < 0)

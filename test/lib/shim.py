@@ -124,6 +124,11 @@ class Instance:
                                         stderr=open(self.dir / "stderr", "w"), **how)
         return self
 
+    def wait_for_lock(self):
+        """From here on it answers signals."""
+        lock = self.dir / "lock"
+        wait_for(lambda: lock.exists() and lock.read_text() == f"{self.process.pid}\n", "the lock")
+
     def status(self):
         try:
             text = (self.dir / "status").read_text()

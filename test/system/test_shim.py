@@ -1,5 +1,6 @@
 """davit-shim on its own, with real crun: start, logs, restarts, stops, and that nothing is left behind."""
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -64,6 +65,7 @@ def test_runs_and_says_so(instance):
     stamp = i.log().split()[0]
     assert len(stamp) == 32 and stamp.endswith("+00:00")
     assert i.stop()["state"] == "stopped"
+    assert not i.machine.leftovers()  # without waiting: it is clean when it says so
 
 
 def test_is_alone_on_its_network_and_reaches_the_gateway(instance, machine):
@@ -183,14 +185,13 @@ def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
 
 
 def test_sigterm_while_starting(instance):
-    for pause in (0, 0.001, 0.003, 0.006, 0.01, 0.015):
-        i = instance(*sh("exec sleep 1000"), grace=1).start()
-        wait_for(lambda: (i.dir / "lock").exists() and (i.dir / "lock").read_text().endswith("\n"), "the lock")
+    for n in range(24):
+        pause, grace = n // 2 * 0.001, n % 2
+        i = instance(*sh("exec sleep 1000"), grace=grace).start()
+        i.wait_for_lock()
         time.sleep(pause)
-        i.signal(signal.SIGTERM)
-        code = i.process.wait(20)
-        # Before it listens to signals there is nothing that would have to be cleaned up.
-        assert code == 0 and i.status()["state"] == "stopped" or code == -signal.SIGTERM and not i.status()
+        assert i.stop()["state"] == "stopped"
+        assert not i.machine.leftovers()
 
 
 def test_sigterm_while_waiting_for_the_restart(instance):
@@ -293,6 +294,26 @@ def test_a_killed_shim_leaves_no_second_app(instance, machine):
     assert i.stop()["state"] == "stopped"
 
 
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_killed_shim_and_a_lost_crun_state(instance, machine, starts):
+    """crun knows nothing of the container any more: the cgroup tells who belongs to it."""
+    i = instance(*sh("exec sleep 1000"), grace=0).start()
+    first = i.wait(state="running")["pid"]
+    i.process.kill()
+    i.process.wait()
+    shutil.rmtree(machine.root / "run/davit/crun" / i.name)
+    if not starts:
+        i.spec["layer"] = "/nowhere"
+        i.write_spec()
+    (i.dir / "status").unlink()
+    i.start()
+    i.wait_for_lock()
+    wait_for(lambda: not alive(first), "the end of the unseen app")
+    i.wait(state="running" if starts else "crashed")
+    i.stop()
+    assert not machine.leftovers()
+
+
 def test_kill_at_any_point_of_the_start(instance):
     """SIGKILL of the shim while it starts; the next one gets the instance up all the same."""
     i = instance(*sh("exec sleep 1000"), grace=0)
@@ -303,7 +324,7 @@ def test_kill_at_any_point_of_the_start(instance):
         i.process.wait()
     i.start()
     i.wait(state="running")
-    assert len(list(i.machine.processes())) <= 3  # shim, sleep
+    assert set(i.machine.processes()) == {str(i.process.pid), i.status()["pid"]}
     assert i.stop()["state"] == "stopped"
 
 
@@ -360,6 +381,14 @@ def test_the_log_may_be_taken_away(instance):
     wait_for(lambda: "tick" in i.said(), "a line")
     i.log_path.rename(i.log_path.with_suffix(".old"))
     wait_for(lambda: "tick" in i.said(), "a line in the new file")
+
+
+def test_crun_can_exec_into_it(instance, machine):
+    i = instance(*sh("exec sleep 1000")).start()
+    i.wait(state="running")
+    said = run("nsenter", "-t", i.process.pid, "-m", "crun", "--cgroup-manager=cgroupfs", "--root",
+               machine.root / "run/davit/crun", "exec", i.name, "/bin/sh", "-c", "echo in $$")
+    assert said.startswith("in ")
 
 
 def test_two_shims_share_a_log(instance):

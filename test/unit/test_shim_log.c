@@ -1,6 +1,8 @@
 #include "cm.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "os/file.h"
@@ -240,6 +242,28 @@ static void what_is_lost_is_counted_and_said(void **state)
     assert_messages("4 lines were lost: No space left on device", "e", "f");
 }
 
+/* The disk gets full in the middle of a line, and has room again later. */
+static void a_line_cut_short_stays_apart(void **state)
+{
+    (void)state;
+    struct rlimit full = {1000, RLIM_INFINITY}, room = {RLIM_INFINITY, RLIM_INFINITY};
+    static char lines[1500];
+    memset(lines, 'x', sizeof(lines));
+    lines[599] = lines[1199] = lines[1499] = '\n';
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &full);
+    app_writes(lines, sizeof(lines));
+    setrlimit(RLIMIT_FSIZE, &room);
+    app_writes("after\n", 6);
+    _cleanup_(strv_release) struct strv got = {0};
+    messages(path, &got);
+    assert_int_equal(got.n, 4);
+    assert_int_equal(strlen(got.items[0]), 599);
+    assert_int_equal(strlen(got.items[1]), 1000 - 600 - 2 * 45);
+    assert_string_equal(got.items[2], "2 lines were lost: File too large");
+    assert_string_equal(got.items[3], "after");
+}
+
 static void a_log_that_cannot_be_opened_is_no_error(void **state)
 {
     (void)state;
@@ -290,6 +314,7 @@ int main(void)
         T(one_file_starts_over),
         T(who_takes_the_file_away_gets_a_new_one),
         T(what_is_lost_is_counted_and_said),
+        T(a_line_cut_short_stays_apart),
         T(a_log_that_cannot_be_opened_is_no_error),
         T(a_link_is_not_followed),
     };
