@@ -288,7 +288,7 @@ static int make_file(struct unpack *u, struct archive_entry *e, struct err *err)
     if (r < 0)
         return r;
     /* Where it can't be linked (too many links, another file system) it is copied. */
-    if (like >= 0 && !first.data && same == size && link_like(u, &at_like))
+    if (like >= 0 && same == size && link_like(u, &at_like))
         return 0;
     if ((r = create(u, e, &fd, err)) < 0 || (r = copy_prefix(u, like, fd, same, err)) < 0 ||
         (r = write_blocks(u, fd, size, same, &first, err)) < 0)

@@ -194,13 +194,11 @@ static int copy_file(struct beneath *layer, const char *path, uint64_t left,
                      const struct tar_sink *sink, char *chunk, struct err *err)
 {
     struct place at;
-    int r = beneath_find(layer, path, false, &at, err);
-    if (r < 0)
-        return r;
+    int r = beneath_find(layer, path, false, &at, NULL);
     _cleanup_close_ int fd =
-        openat(at.parent, at.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        r < 0 ? -1 : openat(at.parent, at.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return err_errno(err, "opening '%.200s'", path);
+        return err_set(err, ERR_IO, "its file '%.200s' can't be opened", path);
     while (!r && left) {
         ssize_t n = TEMP_FAILURE_RETRY(read(fd, chunk, (size_t)MIN(left, (uint64_t)CHUNK)));
         if (n < 0)

@@ -127,6 +127,29 @@ static void tar_and_folder_are_each_others(void **state)
     assert_memory_equal(first.ptr, second.ptr, first.len);
 }
 
+/* By the bytes of their names, each folder before what is in it, whatever order the disk gives. */
+static void entries_stand_in_order(void **state)
+{
+    static const char *const order[] = {"-",   "B",  "a/", "a/1", "a/10", "a/2",     "a-b",
+                                        "a.b", "ab", "z0", "z1",  "z2",   "z3",      "z4",
+                                        "z5",  "z6", "z7", "z8",  "z9",   "\xc3\xa4"};
+    struct fixture *f = *state;
+    struct tape t = {0};
+    struct tree_stats stats;
+    _cleanup_free_ char *dir = tmp_dir(f);
+    _cleanup_(buf_release) struct buf tar = BUF_INIT;
+    for (size_t i = ARRAY_LEN(order); i-- > 0;)
+        tape_put(&t,
+                 &(struct tape_entry){.path = order[i],
+                                      .type = strchr(order[i], '/') && !order[i][2] ? '5' : '0'});
+    assert_ok(tape_unpack(f, &t, dir), f->err);
+    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    assert_ok(tree_tar(fd, FIXTURE_UID, &(struct tar_sink){append, &tar}, &stats, &f->err), f->err);
+    assert_int_equal(tar.len, (ARRAY_LEN(order) + 2) * 512);
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        assert_string_equal(tar.ptr + i * 512, order[i]);
+}
+
 static void what_an_image_cannot_hold_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +305,7 @@ int main(void)
         fixture_test(the_same_content_is_the_same_layer),
         fixture_test(every_property_counts),
         fixture_test(tar_and_folder_are_each_others),
+        fixture_test(entries_stand_in_order),
         fixture_test(what_an_image_cannot_hold_is_refused),
         fixture_test(an_image_is_what_was_written),
         fixture_test(an_image_needs_its_layers),

@@ -407,19 +407,23 @@ static void later_entries_replace_earlier_ones(void **state)
     assert_content(dir, "second", "1");
 }
 
-/* A writer that stalls can't hold an unpacking that failed already. */
+/* A writer that stalls can't hold an unpacking that failed already: the bad entry arrives, the
+ * decompressing thread is ahead of it and waits for more. */
 static void a_stalled_pipe_does_not_hold_a_failure(void **state)
 {
     struct fixture *f = *state;
     struct tape t = {0};
-    size_t n, len, big = (size_t)4 << 20;
+    size_t n, len, first = (size_t)600 << 10, second = (size_t)300 << 10;
     int p[2];
-    _cleanup_free_ char *dir = tmp_dir(f), *zeros = xcalloc(1, big);
-    tape_put(&t, &(struct tape_entry){.path = "../evil", .data = zeros, .data_len = big});
+    _cleanup_free_ char *dir = tmp_dir(f), *zeros = xcalloc(1, first);
+    tape_put(&t, &(struct tape_entry){.path = "good", .data = zeros, .data_len = first});
+    tape_put(&t, &(struct tape_entry){.path = "../evil", .data = zeros, .data_len = second});
     _cleanup_free_ char *bytes = tape_bytes(&t, &n), *packed = gzip(bytes, n, &len);
     assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-    assert_ok(fd_write_all(p[1], packed, len - 100, &f->err), f->err);
+    assert_ok(fd_write_all(p[1], packed, len - 8, &f->err), f->err);
+    alarm(30);
     assert_err(image_unpack(f->store, p[0], dir, true, NULL, NULL, &f->err), ERR_INVALID);
+    alarm(0);
     close(p[0]);
     close(p[1]);
 }
@@ -459,6 +463,18 @@ static void a_full_disk_is_said_so(void **state)
     assert_folder_empty(f, "small/layers");
     image_store_close(small);
     assert_int_equal(umount2(mount_point, MNT_DETACH), 0);
+}
+
+static void other_file_systems_are_not_sealed(void **state)
+{
+    struct fixture *f = *state;
+    char *id;
+    _cleanup_free_ char *dir = tmp_dir(f), *inner = xasprintf("%s/inner", dir);
+    assert_int_equal(mkdir(inner, 0755), 0);
+    assert_int_equal(mount("davit-test", inner, "tmpfs", 0, "size=1m,uid=1000000,gid=1000000"), 0);
+    assert_err(image_layer_seal(f->store, dir, &id, &f->err), ERR_INVALID);
+    assert_contains(f->err.msg, "inner");
+    assert_int_equal(umount2(inner, MNT_DETACH), 0);
 }
 
 static char *seal(struct fixture *f, struct tape *t, const char *like)
@@ -605,6 +621,7 @@ int main(void)
         fixture_test(later_entries_replace_earlier_ones),
         fixture_test(a_stalled_pipe_does_not_hold_a_failure),
         fixture_test(a_full_disk_is_said_so),
+        fixture_test(other_file_systems_are_not_sealed),
         fixture_test(like_links_only_what_is_the_same),
         fixture_test(killed_imports_leave_a_good_store),
     };

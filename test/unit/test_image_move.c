@@ -1,6 +1,7 @@
 /* Images on their way in and out, with the real skopeo and umoci at the other end. */
 #include "test_image_fixture.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <netinet/in.h>
@@ -32,6 +33,13 @@ static char *seal(struct fixture *f, struct tape *t)
     return id;
 }
 
+/* Large enough that an imported layer's recipe leaves it to the folder. */
+#define KEPT                                                                                       \
+    "................................................................"                             \
+    "................................................................"                             \
+    "................................................................"                             \
+    "................................................................"
+
 /* Two layers: the second deletes, replaces and adds. */
 static char *make_image(struct fixture *f)
 {
@@ -40,7 +48,7 @@ static char *make_image(struct fixture *f)
     char *digest;
     tape_folder(&a, "app/");
     tape_file(&a, "app/gone", "1");
-    tape_file(&a, "app/kept", "2");
+    tape_file(&a, "app/kept", KEPT);
     tape_file(&a, "app/sub/hidden", "3");
     tape_symlink(&a, "app/link", "kept");
     tape_put(&a, &(struct tape_entry){.path = "app/setuid", .data = "4", .mode = 04755, .uid = 33});
@@ -85,8 +93,8 @@ static void export_unpacks_with_umoci(void **state)
     assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
     RUN("umoci", "unpack", "--image", image, bundle);
     assert_content(rootfs, "app/gone", NULL);
-    assert_content(rootfs, "app/kept", "2");
-    assert_content(rootfs, "app/link", "2");
+    assert_content(rootfs, "app/kept", KEPT);
+    assert_content(rootfs, "app/link", KEPT);
     assert_content(rootfs, "app/sub/hidden", NULL);
     assert_content(rootfs, "app/sub/new", "5");
     assert_content(rootfs, "app/same", "5");
@@ -314,13 +322,75 @@ static void this_machines_image_is_taken(void **state)
     layout_release(&l);
 }
 
-static void flip(const char *path)
+static void flip(const char *path, off_t at)
 {
     _cleanup_close_ int fd = open(path, O_RDWR);
     char c;
-    assert_int_equal(pread(fd, &c, 1, 600), 1);
+    assert_int_equal(pread(fd, &c, 1, at), 1);
     c ^= 1;
-    assert_int_equal(pwrite(fd, &c, 1, 600), 1);
+    assert_int_equal(pwrite(fd, &c, 1, at), 1);
+}
+
+/* The blobs of documents are checked as those of layers are. */
+static void changed_documents_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct layout l;
+    struct tape t = {0};
+    char *id = NULL;
+    layout_init(&l, f, "changed");
+    tape_file(&t, "f", "content");
+    add_layer(&l, &t);
+    _cleanup_free_ char *m = add_manifest(&l, "amd64");
+    put_index(&l, m);
+    _cleanup_free_ char *blobs = xasprintf("%s/blobs/sha256", l.dir);
+    DIR *dir = opendir(blobs);
+    for (struct dirent *e; (e = readdir(dir));) {
+        struct stat st;
+        _cleanup_free_ char *blob = xasprintf("%s/%s", blobs, e->d_name);
+        assert_int_equal(stat(blob, &st), 0);
+        if (!S_ISREG(st.st_mode) || st.st_size > 1000)
+            continue;
+        /* The last letter of amd64 or of a media type: still JSON. */
+        _cleanup_(buf_release) struct buf text = BUF_INIT;
+        assert_ok(file_read(blob, &text, &f->err), f->err);
+        off_t at = strstr(text.ptr, "tar\"") ? strstr(text.ptr, "tar\"") - text.ptr
+                                             : strstr(text.ptr, "layers\"") - text.ptr;
+        flip(blob, at);
+        assert_err(import(f, &l, &id), ERR_INVALID);
+        assert_contains(f->err.msg, "wrong digest");
+        flip(blob, at);
+    }
+    closedir(dir);
+    assert_ok(import(f, &l, &id), f->err);
+    free(id);
+    layout_release(&l);
+}
+
+/* A layer that somebody wrote into is not passed on as what it was. */
+static void changed_layers_are_not_exported(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *digest = make_image(f), *out = below(f, "out"), *again = NULL,
+                        *inner = below(f, "other"), *source = xasprintf("oci:%s:x", out),
+                        *more = below(f, "more");
+    struct image_store *other;
+    assert_ok(image_export(f->store, digest, out, "x", &f->err), f->err);
+    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
+    assert_ok(image_import(other, source, NULL, &again, &f->err), f->err);
+    struct image_store *stores[] = {f->store, other};
+    for (size_t i = 0; i < ARRAY_LEN(stores); i++) {
+        _cleanup_(image_release) struct image got = {0};
+        assert_ok(image_get(stores[i], digest, &got, &f->err), f->err);
+        _cleanup_free_ char *layer = image_layer_path(stores[i], got.diff_ids.items[0]),
+                            *file = xasprintf("%s/app/kept", layer);
+        flip(file, 0);
+        assert_err(image_export(stores[i], digest, more, "x", &f->err), ERR_IO);
+        flip(file, 0);
+        assert_int_equal(unlink(file), 0);
+        assert_err(image_export(stores[i], digest, more, "x", &f->err), ERR_IO);
+    }
+    image_store_close(other);
 }
 
 static void a_wrong_digest_is_refused(void **state)
@@ -335,7 +405,7 @@ static void a_wrong_digest_is_refused(void **state)
     _cleanup_free_ char *m = add_manifest(&l, "amd64");
     put_index(&l, m);
     _cleanup_free_ char *blob = xasprintf("%s/blobs/sha256/%s", l.dir, l.diff_ids.items[0] + 7);
-    flip(blob);
+    flip(blob, 600);
     assert_err(import(f, &l, &id), ERR_INVALID);
     assert_contains(f->err.msg, "wrong digest");
     assert_contains(f->err.msg, "layer 1 of 1");
@@ -618,6 +688,8 @@ int main(void)
         fixture_test(what_is_exported_can_be_imported),
         fixture_test(this_machines_image_is_taken),
         fixture_test(a_wrong_digest_is_refused),
+        fixture_test(changed_documents_are_refused),
+        fixture_test(changed_layers_are_not_exported),
         fixture_test(bundles_that_are_none_are_refused),
         fixture_test(a_tar_that_repeats_itself_survives),
         fixture_test(a_layer_that_is_there_is_not_read),
