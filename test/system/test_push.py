@@ -66,7 +66,7 @@ def test_scale_up_and_down(davit):
     davit.cli("scale", "-a", "shop", "web=0")
     wait_for(lambda: davit.instances("shop") == [], "none")
     status, _, headers = davit.get("shop")
-    assert status == 503 and headers.get("Davit-Error") == "H14"
+    assert status == 503 and headers.get("davit-error") == "H14"
     davit.cli("scale", "-a", "shop", "web=1")
     wait_for(lambda: davit.get("shop")[0] == 200, "one again")
 
