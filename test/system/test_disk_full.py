@@ -1,4 +1,5 @@
 """A full disk, met at every stage of a push: a clear word, nothing half done, and all well once there is room again."""
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ def small(monkeypatch):
     work = Path(tempfile.mkdtemp(prefix="df.", dir="/tmp"))
     image = work / "disk"
     with open(image, "wb") as f:
-        f.truncate(1500 << 20)
+        f.truncate(6 << 30)  # sparse; the shared stacks take most of it
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
     d = Davit(start=False, stacks=False)
     d.state.mkdir(parents=True)
@@ -29,13 +30,22 @@ def small(monkeypatch):
     monkeypatch.undo()
     ballast = d.state / "ballast"
 
+    def free():
+        st = os.statvfs(d.state)
+        return st.f_bavail * st.f_frsize
+
     def fill(leave):
         ballast.unlink(missing_ok=True)
         os.sync()
-        free = os.statvfs(d.state).f_bavail * os.statvfs(d.state).f_frsize
-        if leave is not None:
-            with open(ballast, "wb") as f:
-                os.posix_fallocate(f.fileno(), 0, max(free - leave, 1))
+        if leave is None:
+            return
+        with open(ballast, "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, max(free() - leave - (32 << 20), 1))
+            f.seek(0, os.SEEK_END)
+            with contextlib.suppress(OSError):  # its own bookkeeping may take the last of it
+                while free() > leave:
+                    f.write(bytes(4096))
+                    f.flush()
 
     d.fill = fill
     d._keep_runtimes = lambda: None
