@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <zlib.h>
 
 #include "api/child.h"
@@ -46,7 +47,10 @@ struct git {
     size_t inflated;
 };
 
-enum { INFLATED_MAX = 16 << 20 };
+enum {
+    INFLATED_MAX = 16 << 20,
+    PUSH_ROOM_MIN = 4 << 20, /* bytes free on the disk for a push to begin */
+};
 
 /* --- what git is told ------------------------------------------------------------------------ */
 
@@ -290,13 +294,22 @@ static void git_free(struct git *g)
 static void release_stream(struct stream *s) { git_free((struct git *)s); }
 static void release_request(struct request *rq) { git_free(rq->state); }
 
+/* On a full disk git itself would only say that it can't make a folder. */
+static bool is_full(const struct git *g)
+{
+    struct statvfs fs;
+    return g->service->role > ROLE_VIEWER && statvfs(g->rq->api->config->state, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize < PUSH_ROOM_MIN;
+}
+
 static int finish(struct request *rq, struct err *err)
 {
     struct git *g = rq->state;
     int r = 0;
     if (g->gunzip && lseek(g->in, 0, SEEK_SET) < 0)
         r = err_errno(err, "rewinding the request");
-    if (!r && !g->child)
+    bool full = g->advertise && is_full(g);
+    if (!r && !g->child && !full)
         r = start(g, g->in, err);
     if (r < 0)
         return r;
@@ -305,6 +318,10 @@ static int finish(struct request *rq, struct err *err)
     stream_init(&g->stream, &g->ops, rq);
     if (g->advertise)
         buf_adds(&g->stream.pending, g->service->preamble);
+    if (full) {
+        static const char text[] = "ERR No space left on Davit's disk; nothing was changed";
+        buf_addf(&g->stream.pending, "%04zx%s", 4 + sizeof(text) - 1, text);
+    }
     return 0;
 }
 
