@@ -275,24 +275,24 @@ static char *graveyard(const struct fleet *f)
 }
 
 /* Out of the way at once, whatever its size. */
-static void set_aside(struct member *m)
+static void set_aside(struct fleet *f, const char *folder)
 {
     unsigned char id[8];
     char hex[2 * sizeof(id) + 1];
     random_bytes(id, sizeof(id));
     hex_encode(id, sizeof(id), hex);
-    _cleanup_free_ char *yard = graveyard(m->fleet);
+    _cleanup_free_ char *yard = graveyard(f);
     _cleanup_free_ char *path = path_join(yard, "%s", hex);
-    if (rename(m->disk, path) == 0)
-        remove_later(m->fleet, TAKE_PTR(path));
+    if (rename(folder, path) == 0)
+        remove_later(f, TAKE_PTR(path));
     else if (errno != ENOENT)
-        log_warning("%s: setting its folder aside: %s", m->name, strerror(errno));
+        log_warning("setting %s aside: %s", folder, strerror(errno));
 }
 
 int member_prepare(struct member *m, struct err *err)
 {
     if (path_exists(m->disk))
-        set_aside(m);
+        set_aside(m->fleet, m->disk);
     int r = dir_remove(m->run_dir, err);
     if (r < 0 || (r = dir_make(m->run_dir, 0711, err)) < 0 ||
         (r = dir_make(m->disk, 0700, err)) < 0)
@@ -394,7 +394,7 @@ void fleet_remove(struct fleet *f, struct member *m)
     size_t at = place(f, m->name);
     memmove(&f->members[at], &f->members[at + 1], (f->n - at - 1) * sizeof(struct member *));
     f->n--;
-    set_aside(m);
+    set_aside(f, m->disk);
     if (dir_remove(m->run_dir, &err) < 0)
         log_warning("%s: %s", m->name, err.msg);
     /* The folders of its type and app go with the last instance in them. */
@@ -473,6 +473,50 @@ int fleet_adopt(struct fleet *f, struct err *err)
     closedir(dir);
     bury(f);
     return 0;
+}
+
+static void each_entry(struct fleet *f, const char *path,
+                       void (*visit)(struct fleet *f, const char *path, const char *name))
+{
+    DIR *dir = opendir(path);
+    struct dirent *e;
+    while (dir && (e = readdir(dir))) {
+        if (e->d_name[0] == '.')
+            continue;
+        _cleanup_free_ char *below = path_join(path, "%s", e->d_name);
+        visit(f, below, e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* …/instances/A/TYPE/ID */
+static void sweep_layer(struct fleet *f, const char *path, const char *id)
+{
+    _cleanup_free_ char *type_dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+    _cleanup_free_ char *app_dir = xstrndup(path, (size_t)(strrchr(type_dir, '/') - type_dir));
+    if (!fleet_find(f, strrchr(app_dir, '/') + 1, strrchr(type_dir, '/') + 1, id))
+        set_aside(f, path);
+}
+
+static void sweep_type(struct fleet *f, const char *path, const char *type)
+{
+    (void)type;
+    each_entry(f, path, sweep_layer);
+    rmdir(path); /* if nothing is left in it */
+}
+
+static void sweep_app(struct fleet *f, const char *path, const char *app)
+{
+    (void)app;
+    each_entry(f, path, sweep_type);
+    rmdir(path);
+}
+
+void fleet_sweep(struct fleet *f)
+{
+    _cleanup_free_ char *path = path_join(f->config->state, "instances");
+    each_entry(f, path, sweep_app);
 }
 
 /* ---- life ---- */

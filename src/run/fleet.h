@@ -64,6 +64,10 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
 /* Takes over what runs already: every folder with an instance's name. */
 int fleet_adopt(struct fleet *f, struct err *err);
 
+/* Removes writable layers that are nobody's: made before the power went, with the record of it
+ * still unwritten. For once, when every member is known. */
+void fleet_sweep(struct fleet *f);
+
 size_t fleet_size(const struct fleet *f);
 struct member *fleet_at(const struct fleet *f, size_t i); /* in the order of names */
 struct member *fleet_find(const struct fleet *f, const char *app, const char *type, const char *id);

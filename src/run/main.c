@@ -12,6 +12,7 @@ struct runner {
     struct actor actor;
     struct fleet *fleet;
     uint16_t next_host;
+    bool swept;
 };
 
 /* One app in one pass. */
@@ -407,6 +408,9 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     _cleanup_(strv_release) struct strv apps = {0};
     (void)op;
     remember_records(run);
+    if (!run->swept)
+        fleet_sweep(run->fleet);
+    run->swept = true;
     gather_apps(run, &apps);
     fill_pool(run, now, &pool);
     for (size_t i = 0; i < apps.n; i++)
