@@ -2,9 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -15,6 +12,7 @@
 #include "os/file.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
+#include "run/disk.h"
 #include "run/network.h"
 #include "run/spec.h"
 
@@ -23,6 +21,7 @@ enum { STATUS_MAX = 8192, SPEC_MAX = 1 << 20, KILL_MS = 1000 };
 struct fleet {
     uv_loop_t *loop;
     const struct config *config;
+    struct disk disk;
     struct member **members;
     size_t n, size;
     int inotify;
@@ -70,47 +69,7 @@ char *member_log(const struct member *m)
     return path_join(m->fleet->config->log, "%s/%s.%lld.log", m->app, m->type, (long long)m->index);
 }
 
-/* ---- the status file ---- */
-
-void shim_status_release(struct shim_status *s)
-{
-    free(s->reason);
-    *s = (struct shim_status){.exit = -1};
-}
-
-static enum shim_state state_of(struct str name)
-{
-    static const char *const names[] = {
-        [SHIM_NONE] = "",           [SHIM_STARTING] = "starting", [SHIM_RUNNING] = "running",
-        [SHIM_CRASHED] = "crashed", [SHIM_STOPPING] = "stopping", [SHIM_STOPPED] = "stopped"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (str_eq(name, str_of(names[i])))
-            return (enum shim_state)i;
-    return SHIM_NONE;
-}
-
-void shim_status_parse(struct str text, struct shim_status *ret)
-{
-    *ret = (struct shim_status){.exit = -1};
-    while (text.ptr) {
-        struct str value = str_cut(&text, '\n');
-        struct str name = str_cut(&value, ' ');
-        uint64_t n = 0;
-        str_to_u64(value, 0, INT64_MAX, &n, NULL);
-        if (str_eq(name, STR("state")))
-            ret->state = state_of(value);
-        else if (str_eq(name, STR("pid")))
-            ret->pid = (int64_t)n;
-        else if (str_eq(name, STR("started")))
-            ret->started = (int64_t)n;
-        else if (str_eq(name, STR("restarts")))
-            ret->restarts = (int64_t)n;
-        else if (str_eq(name, STR("exit")))
-            ret->exit = (int64_t)n;
-        else if (str_eq(name, STR("reason")) && value.len && !ret->reason)
-            ret->reason = xstrndup(value.ptr, value.len);
-    }
-}
+/* ---- status files ---- */
 
 static void read_status(struct member *m)
 {
@@ -185,31 +144,6 @@ static void mind(struct member *m, int pidfd, pid_t pid)
 
 bool member_alive(const struct member *m) { return m->shim != NULL; }
 
-/* Whom the lock file names, if the lock is held. */
-static pid_t lock_holder(const char *run_dir)
-{
-    _cleanup_free_ char *path = path_join(run_dir, "lock");
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char text[16] = {0};
-    uint64_t pid;
-    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
-        read(fd, text, sizeof(text) - 1) <= 0 ||
-        str_to_u64(str_trim(str_of(text)), 1, INT32_MAX, &pid, NULL) < 0)
-        return 0;
-    return (pid_t)pid;
-}
-
-/* The lock is looked at again after the pidfd was opened: the pid can't have passed to another. */
-pid_t shim_find(const char *run_dir, int *ret_pidfd)
-{
-    pid_t pid = lock_holder(run_dir);
-    _cleanup_close_ int pidfd = pid ? pidfd_open(pid, 0) : -1;
-    if (pidfd < 0 || lock_holder(run_dir) != pid)
-        return 0;
-    *ret_pidfd = TAKE_FD(pidfd);
-    return pid;
-}
-
 static void adopt_shim(struct member *m)
 {
     int pidfd;
@@ -240,59 +174,10 @@ int member_launch(struct member *m, struct err *err)
 
 /* ---- folders ---- */
 
-struct removal {
-    uv_work_t work;
-    char *path;
-};
-
-static void remove_in_worker(uv_work_t *work)
-{
-    struct removal *r = work->data;
-    struct err err;
-    if (dir_remove(r->path, &err) < 0)
-        log_warning("%s", err.msg);
-}
-
-static void on_removed(uv_work_t *work, int status)
-{
-    (void)status;
-    struct removal *r = work->data;
-    free(r->path);
-    free(r);
-}
-
-static void remove_later(struct fleet *f, char *path)
-{
-    struct removal *r = xcalloc(1, sizeof(*r));
-    r->path = path;
-    r->work.data = r;
-    uv_queue_work(f->loop, &r->work, remove_in_worker, on_removed);
-}
-
-static char *graveyard(const struct fleet *f)
-{
-    return path_join(f->config->state, "instances/.gone");
-}
-
-/* Out of the way at once, whatever its size. */
-static void set_aside(struct fleet *f, const char *folder)
-{
-    unsigned char id[8];
-    char hex[2 * sizeof(id) + 1];
-    random_bytes(id, sizeof(id));
-    hex_encode(id, sizeof(id), hex);
-    _cleanup_free_ char *yard = graveyard(f);
-    _cleanup_free_ char *path = path_join(yard, "%s", hex);
-    if (rename(folder, path) == 0)
-        remove_later(f, TAKE_PTR(path));
-    else if (errno != ENOENT)
-        log_warning("setting %s aside: %s", folder, strerror(errno));
-}
-
 int member_prepare(struct member *m, struct err *err)
 {
     if (path_exists(m->disk))
-        set_aside(m->fleet, m->disk);
+        disk_set_aside(&m->fleet->disk, m->disk);
     int r = dir_remove(m->run_dir, err);
     if (r < 0 || (r = dir_make(m->run_dir, 0711, err)) < 0 ||
         (r = dir_make(m->disk, 0700, err)) < 0)
@@ -394,7 +279,7 @@ void fleet_remove(struct fleet *f, struct member *m)
     size_t at = place(f, m->name);
     memmove(&f->members[at], &f->members[at + 1], (f->n - at - 1) * sizeof(struct member *));
     f->n--;
-    set_aside(f, m->disk);
+    disk_set_aside(&f->disk, m->disk);
     if (dir_remove(m->run_dir, &err) < 0)
         log_warning("%s: %s", m->name, err.msg);
     /* The folders of its type and app go with the last instance in them. */
@@ -447,19 +332,6 @@ static void adopt(struct fleet *f, const char *name)
     read_status(m);
 }
 
-/* What was set aside when we last ended. */
-static void bury(struct fleet *f)
-{
-    _cleanup_free_ char *yard = graveyard(f);
-    DIR *dir = opendir(yard);
-    struct dirent *e;
-    while (dir && (e = readdir(dir)))
-        if (e->d_name[0] != '.')
-            remove_later(f, path_join(yard, "%s", e->d_name));
-    if (dir)
-        closedir(dir);
-}
-
 int fleet_adopt(struct fleet *f, struct err *err)
 {
     _cleanup_free_ char *path = path_join(f->config->run, "instances");
@@ -471,53 +343,15 @@ int fleet_adopt(struct fleet *f, struct err *err)
         if (e->d_name[0] != '.')
             adopt(f, e->d_name);
     closedir(dir);
-    bury(f);
     return 0;
 }
 
-static void each_entry(struct fleet *f, const char *path,
-                       void (*visit)(struct fleet *f, const char *path, const char *name))
+static bool is_known(void *ctx, const char *app, const char *type, const char *id)
 {
-    DIR *dir = opendir(path);
-    struct dirent *e;
-    while (dir && (e = readdir(dir))) {
-        if (e->d_name[0] == '.')
-            continue;
-        _cleanup_free_ char *below = path_join(path, "%s", e->d_name);
-        visit(f, below, e->d_name);
-    }
-    if (dir)
-        closedir(dir);
+    return fleet_find(ctx, app, type, id);
 }
 
-/* …/instances/A/TYPE/ID */
-static void sweep_layer(struct fleet *f, const char *path, const char *id)
-{
-    _cleanup_free_ char *type_dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-    _cleanup_free_ char *app_dir = xstrndup(path, (size_t)(strrchr(type_dir, '/') - type_dir));
-    if (!fleet_find(f, strrchr(app_dir, '/') + 1, strrchr(type_dir, '/') + 1, id))
-        set_aside(f, path);
-}
-
-static void sweep_type(struct fleet *f, const char *path, const char *type)
-{
-    (void)type;
-    each_entry(f, path, sweep_layer);
-    rmdir(path); /* if nothing is left in it */
-}
-
-static void sweep_app(struct fleet *f, const char *path, const char *app)
-{
-    (void)app;
-    each_entry(f, path, sweep_type);
-    rmdir(path);
-}
-
-void fleet_sweep(struct fleet *f)
-{
-    _cleanup_free_ char *path = path_join(f->config->state, "instances");
-    each_entry(f, path, sweep_app);
-}
+void fleet_sweep(struct fleet *f) { disk_sweep(&f->disk, is_known, f); }
 
 /* ---- life ---- */
 
@@ -525,11 +359,9 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
               struct fleet **ret, struct err *err)
 {
     _cleanup_free_ char *run = path_join(c->run, "instances");
-    _cleanup_free_ char *state = path_join(c->state, "instances");
     struct fleet f = {.loop = loop, .config = c, .changed = changed, .ctx = ctx};
-    _cleanup_free_ char *yard = graveyard(&f);
     int r = dir_make(run, 0711, err);
-    if (r < 0 || (r = dir_make(yard, 0700, err)) < 0)
+    if (r < 0 || (r = disk_open(&f.disk, loop, c, err)) < 0)
         return r;
     f.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (f.inotify < 0)

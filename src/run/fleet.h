@@ -8,22 +8,12 @@
 #include "model/config.h"
 #include "run/plan.h"
 #include "run/probe.h"
+#include "run/shims.h"
 
 struct fleet;
 struct minder;
 
-/* What the status file says. */
-struct shim_status {
-    enum shim_state state;
-    int64_t pid, started, restarts; /* started: µs wall */
-    int64_t exit;                   /* -1: never exited */
-    char *reason;                   /* NULL: nothing to say */
-};
-
-void shim_status_parse(struct str text, struct shim_status *ret);
-void shim_status_release(struct shim_status *s);
-
-/* One instance. Fields below the line are run's own memory of it. */
+/* One instance. What is below the blank line is run's own memory of it. */
 struct member {
     struct fleet *fleet;
     char *name, *app, *type, *id;
@@ -48,10 +38,6 @@ struct member {
     int64_t probe_pid;
 };
 
-/* The shim that holds the lock of an instance's folder: its pid, and a pidfd that is the caller's.
- * 0: none does. */
-pid_t shim_find(const char *run_dir, int *ret_pidfd);
-
 /* "v3.g0.1" taken apart; false if it isn't an instance's id. */
 bool instance_id_parse(const char *id, int64_t *ret_release, int64_t *ret_generation,
                        int64_t *ret_index);
@@ -64,8 +50,7 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
 /* Takes over what runs already: every folder with an instance's name. */
 int fleet_adopt(struct fleet *f, struct err *err);
 
-/* Removes writable layers that are nobody's: made before the power went, with the record of it
- * still unwritten. For once, when every member is known. */
+/* Removes writable layers that are nobody's. For once, when every member is known. */
 void fleet_sweep(struct fleet *f);
 
 size_t fleet_size(const struct fleet *f);

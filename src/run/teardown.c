@@ -9,8 +9,8 @@
 #include "base/time.h"
 #include "os/cgroup.h"
 #include "os/file.h"
-#include "run/fleet.h"
 #include "run/network.h"
+#include "run/shims.h"
 
 enum { TEARDOWN_MARGIN_MS = 5000 }; /* what a shim gets beyond the grace period */
 
