@@ -52,8 +52,7 @@ char *image_layer_path(const struct image_store *s, const char *diff_id);
 /* What a process of the image runs with by default, and its layers. Strings owned by the struct. */
 struct image {
     char *digest;         /* of the manifest, "sha256:…" */
-    struct strv diff_ids; /* bottom layer first, "sha256:…"; one may occur twice, and overlayfs
-                             takes each folder once: mount the uppermost */
+    struct strv diff_ids; /* bottom layer first, "sha256:…"; one may occur twice */
     struct strv env;      /* "NAME=value" */
     struct strv entrypoint, cmd;
     char *user;         /* "", "uid", "name", "uid:gid", "name:group" */

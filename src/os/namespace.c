@@ -43,6 +43,15 @@ static int open_folder(struct fds *f, const char *path, struct err *err)
     return fd;
 }
 
+/* An image may name a layer twice, overlayfs takes a folder once; what counts is the uppermost. */
+static bool stands_above(const struct strv *layers, size_t i)
+{
+    for (size_t above = i + 1; above < layers->n; above++)
+        if (streq(layers->items[above], layers->items[i]))
+            return true;
+    return false;
+}
+
 /* The mount's options name every folder by the number of its descriptor, relative to
  * /proc/self/fd. The kernel wants the top layer first. */
 static int overlay_options(struct fds *fds, const struct strv *layers, const char *upper,
@@ -53,11 +62,15 @@ static int overlay_options(struct fds *fds, const struct strv *layers, const cha
     if (wk < 0)
         return wk;
     buf_addf(ret, "upperdir=%d,workdir=%d,lowerdir=", up, wk);
+    const char *colon = "";
     for (size_t i = layers->n; i-- > 0;) {
+        if (stands_above(layers, i))
+            continue;
         int fd = open_folder(fds, layers->items[i], err);
         if (fd < 0)
             return fd;
-        buf_addf(ret, "%d%s", fd, i ? ":" : "");
+        buf_addf(ret, "%s%d", colon, fd);
+        colon = ":";
     }
     /* What becomes a layer of its own must not lean on those below: renamed folders are copied. */
     buf_adds(ret, ",redirect_dir=off,metacopy=off");

@@ -11,9 +11,10 @@ int namespace_mounts(struct err *err);
  * stay in the old one. */
 int namespace_network(struct err *err);
 
-/* Mounts `layers` (folders, bottom first, at least one) as one tree at `target`, writable through
- * `upper` with `work` beside it. Names may hold any character; as many layers as the kernel takes
- * (500), since they are handed over as descriptors, not as one long option. */
+/* Mounts `layers` (folders, bottom first, at least one; of those named twice the upper) as one tree
+ * at `target`, writable through `upper` with `work` beside it. Names may hold any character; as
+ * many layers as the kernel takes (500), since they are handed over as descriptors, not as one long
+ * option. */
 int mount_overlay(const struct strv *layers, const char *upper, const char *work,
                   const char *target, struct err *err);
 /* Makes a file (a program) read-only, for whoever sees it in this mount namespace. */

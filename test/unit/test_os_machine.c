@@ -165,6 +165,7 @@ static void layers_become_one_tree(void **state)
     put(low, "low", "low");
     put(top, "both", "top");
     _cleanup_(strv_release) struct strv layers = {0};
+    strv_add(&layers, top); /* twice: the uppermost counts */
     strv_add(&layers, low);
     strv_add(&layers, top);
     assert_ok(mount_overlay(&layers, upper, work, root, &err), err);
