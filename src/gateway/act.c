@@ -39,6 +39,13 @@ static void say(const struct action *a)
                  a->value ? a->value : "");
 }
 
+/* A server that STOP could delete at once needs nothing more. */
+static bool is_over(const struct state *s, const struct action *a)
+{
+    return (a->type == ACTION_CUT || a->type == ACTION_DELETE) &&
+           !state_server(s, a->backend, a->name);
+}
+
 int act(struct operator* op, struct haproxy *h, struct state *s, const struct plan *p,
         struct err *err)
 {
@@ -57,6 +64,8 @@ int act(struct operator* op, struct haproxy *h, struct state *s, const struct pl
                 tell_drained(op, a);
             continue;
         }
+        if (is_over(s, a))
+            continue;
         if (a->type != ACTION_DELETE)
             say(a);
         if ((r = haproxy_act(h, s, a, err)) < 0)

@@ -4,21 +4,34 @@
 
 const char *const table_files[TABLES] = {"hosts.map", "wild.map", "apps.map"};
 
-/* The fields of a request's log line, separated by tabs: see log.h. */
-#define LOG_FORMAT                                                                                 \
-    "%[date(0,us)]\\t%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]\\t%[var(txn."  \
-    "id)]"                                                                                         \
-    "\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%{+E}HU"
+/* What HAProxy answers by itself (its status, our page). The status the client sees is the page's.
+ */
+const struct conf_page conf_pages[] = {
+    {400, "400 Bad Request", "400", NULL},
+    {408, "408 Request Timeout", "400", NULL},
+    {500, "503 Service Unavailable", "H99", "H99"},
+    {502, "503 Service Unavailable", "H13", "H13"},
+    {503, "503 Service Unavailable", "H21", "H21"},
+    {504, "503 Service Unavailable", "H12", "H12"},
+    {0},
+};
 
-/* Connections need two descriptors each, idle ones to servers one more; the rest is for sockets,
- * tables and the store's own. */
+/* The fields of a request's log line, separated by tabs: log.c's enum field. The path is the last,
+ * so that a line that is too long loses only its end. */
+#define LOG_FORMAT                                                                                 \
+    "%[date(0,us)]\\t%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"               \
+    "\\t%[var(txn.id)]\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%[var(txn.error)]\\t%{+E}HU"
+
+/* A connection needs two descriptors, an idle one to a server one more; the rest is for sockets
+ * and tables. */
 static uint64_t max_connections(struct conf_limits limits)
 {
     uint64_t files = limits.files < 1000 ? 1000 : limits.files;
     return MIN((files - 500) / 3, (uint64_t)50000);
 }
 
-static void add_global(struct buf *b, struct conf_limits limits)
+/* Log lines are kept within PIPE_BUF, or lines of two threads could mix. */
+static void add_global(struct buf *b, const struct config *c, struct conf_limits limits)
 {
     buf_addf(b,
              "global\n"
@@ -27,82 +40,128 @@ static void add_global(struct buf *b, struct conf_limits limits)
              "  maxconn %llu\n"
              "  nbthread %u\n"
              "  hard-stop-after 24h\n"
-             "  log stdout format raw local0 info\n"
-             "  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
-             "  ssl-default-bind-ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-             "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-             "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305\n",
-             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U));
+             "  log stdout len 4000 format raw local0 info\n"
+             "  setenv DAVIT_LATE_PAGE %s/errors/H12.html\n"
+             "  lua-load %s/gateway.lua\n",
+             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U), c->data, c->data);
+    buf_adds(b, "  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
+                "  ssl-default-bind-ciphers ECDHE-ECDSA-AES128-GCM-SHA256:"
+                "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+                "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
+                "ECDHE-RSA-CHACHA20-POLY1305\n");
 }
 
+/* Only what surely was not processed is sent again: connections that failed, and of requests that
+ * may be repeated (RFC 9110 §9.2.1) those whose kept-alive connection closed without a byte. */
 static void add_defaults(struct buf *b)
 {
-    buf_adds(b, "defaults\n"
+    buf_adds(b, "defaults common\n"
                 "  mode http\n"
                 "  timeout connect 5s\n"
                 "  timeout http-request 30s\n"
+                "  timeout http-keep-alive 55s\n"
                 "  timeout client 55s\n"
                 "  timeout server 55s\n"
                 "  timeout tunnel 55s\n"
+                "  option abortonclose\n"
+                "  option http-no-delay\n");
+    for (const struct conf_page *p = conf_pages; p->status; p++)
+        buf_addf(b, "  errorfile %d %d.http\n", p->status, p->status);
+    buf_adds(b, "defaults app from common\n"
                 "  balance leastconn\n"
-                "  retries 3\n"
-                "  option redispatch 1\n");
+                "  retries 2\n"
+                "  option redispatch 1\n"
+
+                "  retry-on conn-failure empty-response\n"
+                "  http-request disable-l7-retry unless METH_GET || { method OPTIONS }\n");
+}
+
+static void add_listeners(struct buf *b, const struct config *c)
+{
+    const char *open = strchr(c->listen, ':') ? "[" : "", *close = *open ? "]" : "";
+    buf_addf(b, "frontend web from common\n  bind %s%s%s:%lld\n", open, c->listen, close,
+             (long long)c->http_port);
+    if (c->https_port)
+        buf_addf(b, "  bind %s%s%s:%lld ssl crt " CONF_CERT " alpn h2,http/1.1\n", open, c->listen,
+                 close, (long long)c->https_port);
+}
+
+static void add_return(struct buf *b, const struct config *c, const char *status, const char *page,
+                       const char *condition)
+{
+    buf_addf(b,
+             "  http-request return status %s content-type \"text/html; charset=utf-8\" "
+             "file %s/errors/%s.html%s%s %s\n",
+             status, c->data, page, *page == 'H' ? " hdr Davit-Error " : "",
+             *page == 'H' ? page : "", condition);
 }
 
 static void add_frontend(struct buf *b, const struct config *c)
 {
-    buf_addf(b, "frontend web\n  bind %s:%lld\n", c->listen, (long long)c->http_port);
-    if (c->https_port)
-        buf_addf(b, "  bind %s:%lld ssl crt " CONF_CERT " alpn h2,http/1.1\n", c->listen,
-                 (long long)c->https_port);
+    add_listeners(b, c);
     buf_adds(b, "  log global\n"
-                "  log-format \"" LOG_FORMAT "\"\n"
+                "  log-format \"" LOG_FORMAT "\"\n");
+    add_return(b, c, "405", "405", "if METH_CONNECT");
+    add_return(b, c, "414", "414", "if { url_len gt 8192 }");
+    add_return(b, c, "431", "431",
+               "if { req.hdrs,length gt 8192 } { req.hdrs -m reg [^\\n]{8192} }");
+    buf_adds(b, "  http-request set-var(txn.start) date(0,ms)\n"
                 "  http-request set-var(txn.host) req.hdr(host),host_only,rtrim(.),lower\n"
                 "  http-request set-var(txn.app) var(txn.host),map_str(hosts.map)\n"
                 "  http-request set-var(txn.app) var(txn.host),field(2,.,0),map_str(wild.map) "
-                "unless { var(txn.app) -m found }\n"
+                "if !{ var(txn.app) -m found } { var(txn.host) -m reg ^[a-z0-9_-]+\\. }\n"
                 "  http-request set-var(txn.id) req.hdr(x-request-id) "
                 "if { req.hdr(x-request-id) -m reg ^[A-Za-z0-9-]{20,200}$ }\n"
                 "  http-request set-var(txn.id) uuid unless { var(txn.id) -m found }\n"
+                "  http-request set-var(txn.upload) bool(true) "
+                "unless METH_GET || { req.hdr_val(content-length) le 65536 }\n"
                 "  http-request set-header X-Request-Id %[var(txn.id)]\n"
-                "  http-request set-header X-Request-Start %[date(0,ms)]\n"
+                "  http-request set-header X-Request-Start %[var(txn.start)]\n"
                 "  http-request set-header X-Forwarded-For %[src]\n"
                 "  http-request set-header X-Forwarded-Proto http unless { ssl_fc }\n"
                 "  http-request set-header X-Forwarded-Proto https if { ssl_fc }\n"
                 "  http-request set-header X-Forwarded-Port %[dst_port]\n"
-                "  http-request add-header Via \"%[req.ver] davit\"\n");
+                "  http-request add-header Via \"%[req.ver] davit\"\n"
+                /* a refused connection fails at once, one that timed out after 5 s */
+                "  http-after-response set-header Davit-Error H19 if { status 503 } "
+                "{ res.hdr(davit-error) H21 } { date(0,ms),sub(txn.start) ge 4900 }\n");
     buf_addf(b, "  use_backend api if { var(txn.host) -m str api.%s }\n", c->domain);
-    buf_adds(b, "  use_backend %[var(txn.app),map_str(apps.map,H99)] if { var(txn.app) -m found }\n"
+    buf_adds(b, "  use_backend %[var(txn.app),map_str(apps.map,H99)] "
+                "if { var(txn.app) -m found }\n"
                 "  default_backend unknown\n");
 }
 
+/* Pushes and followed logs may last: only silence of an hour ends them. */
 static void add_answers(struct buf *b, const struct config *c)
 {
     static const enum gateway_error chosen[] = {GATEWAY_H10, GATEWAY_H14, GATEWAY_H20, GATEWAY_H80,
                                                 GATEWAY_H99};
-    buf_addf(b,
-             "backend api\n"
-             "  timeout server 1h\n"
-             "  server api unix@../gateway-api.sock\n"
-             "backend unknown\n"
-             "  http-request return status 404 content-type text/html file %s/errors/404.html\n",
-             c->data);
+    buf_adds(b, "backend api from common\n"
+                "  timeout server 1h\n"
+                "  server api unix@../gateway-api.sock\n"
+                "backend unknown from common\n");
+    add_return(b, c, "404", "404", "");
     for (size_t i = 0; i < ARRAY_LEN(chosen); i++) {
         const char *code = gateway_error_code(chosen[i]);
-        buf_addf(b,
-                 "backend %s\n"
-                 "  http-request return status 503 content-type text/html file %s/errors/%s.html "
-                 "hdr Davit-Error %s\n",
-                 code, c->data, code, code);
+        buf_addf(b, "backend %s from common\n", code);
+        add_return(b, c, "503", code, "");
     }
 }
+
+/* timeout server is for silence between bytes; the first one has to come within 30 s, see
+ * gateway.lua. Not in `defaults app`: HAProxy 2.6 forgets rules from there when it looks again. */
+#define FIRST_BYTE_RULES                                                                           \
+    "  tcp-response inspect-delay 30s\n"                                                           \
+    "  tcp-response content accept if { status -m found }\n"                                       \
+    "  tcp-response content lua.late if WAIT_END { date(0,ms),sub(txn.start) ge 29900 } "          \
+    "!{ var(txn.upload) -m found }\n"
 
 static void add_pool(struct buf *b, const struct state *s)
 {
     for (size_t i = 1; i <= s->pool; i++) {
-        buf_addf(b, "backend s%zu\n", i);
         char name[32];
         snprintf(name, sizeof(name), "s%zu", i);
+        buf_addf(b, "backend %s from app\n" FIRST_BYTE_RULES, name);
         size_t n, first = state_servers_of(s, name, &n);
         for (size_t k = first; k < first + n; k++) {
             if (!s->servers[k].stopped)
@@ -114,7 +173,7 @@ static void add_pool(struct buf *b, const struct state *s)
 
 static void add_settings(const struct config *c, struct conf_limits limits, struct buf *b)
 {
-    add_global(b, limits);
+    add_global(b, c, limits);
     add_defaults(b);
     add_frontend(b, c);
     add_answers(b, c);
@@ -129,34 +188,40 @@ static uint64_t fingerprint(struct str text)
     return h;
 }
 
-#define FIRST_LINE "# davit gateway, settings %016llx, pool %zu\n"
+#define FIRST_LINE "# davit gateway, settings %016llx"
 
 void conf_render(const struct config *c, struct conf_limits limits, const struct state *s,
                  struct buf *ret)
 {
     _cleanup_(buf_release) struct buf settings = BUF_INIT;
     add_settings(c, limits, &settings);
-    buf_addf(ret, FIRST_LINE, (unsigned long long)fingerprint(buf_str(&settings)), s->pool);
+    buf_addf(ret, FIRST_LINE "\n", (unsigned long long)fingerprint(buf_str(&settings)));
     buf_add(ret, settings.ptr, settings.len);
     add_pool(ret, s);
 }
 
-bool conf_matches(const struct config *c, struct conf_limits limits, struct str text,
-                  size_t *ret_pool)
+bool conf_matches(const struct config *c, struct conf_limits limits, struct str text)
 {
     _cleanup_(buf_release) struct buf settings = BUF_INIT;
     add_settings(c, limits, &settings);
     unsigned long long print;
-    size_t pool;
     _cleanup_free_ char *line = xstrndup(text.ptr, MIN(text.len, (size_t)100));
-    if (sscanf(line, FIRST_LINE, &print, &pool) != 2 || print != fingerprint(buf_str(&settings)))
-        return false;
-    *ret_pool = pool;
-    return true;
+    return sscanf(line, FIRST_LINE, &print) == 1 && print == fingerprint(buf_str(&settings));
 }
 
 void conf_render_table(const struct table *t, struct buf *ret)
 {
     for (size_t i = 0; i < t->n; i++)
         buf_addf(ret, "%s %s\n", t->rows[i].key, t->rows[i].value);
+}
+
+void conf_render_page(const struct conf_page *p, struct str html, struct buf *ret)
+{
+    buf_addf(ret,
+             "HTTP/1.1 %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n",
+             p->line);
+    if (p->code)
+        buf_addf(ret, "Davit-Error: %s\r\n", p->code);
+    buf_addf(ret, "Content-Length: %zu\r\n\r\n", html.len);
+    buf_add(ret, html.ptr, html.len);
 }

@@ -1,8 +1,8 @@
 /* HAProxy's configuration and tables as text. Pure.
  *
  * All paths in it are relative: HAProxy's working folder is run/davit/gateway. The first line names
- * the fingerprint of everything but the pool and its servers, and the size of the pool, so that an
- * operator that adopts a running HAProxy sees whether it was started with the same settings. */
+ * the fingerprint of everything but the pool and its servers, so that an operator that adopts a
+ * running HAProxy sees whether it was started with the same settings. */
 #ifndef GATEWAY_CONF_H
 #define GATEWAY_CONF_H
 
@@ -25,9 +25,17 @@ extern const char *const table_files[TABLES];
 void conf_render(const struct config *c, struct conf_limits limits, const struct state *s,
                  struct buf *ret);
 void conf_render_table(const struct table *t, struct buf *ret);
-/* Whether a file that starts with `text` was made from these settings; its pool. */
-bool conf_matches(const struct config *c, struct conf_limits limits, struct str text,
-                  size_t *ret_pool);
+/* Whether a file that starts with `text` was made from these settings. */
+bool conf_matches(const struct config *c, struct conf_limits limits, struct str text);
+
+/* An answer HAProxy gives by itself: for its `status` the response in STATUS.http, made of the
+ * status line's rest, the page <data>/errors/PAGE.html and our code, if any. */
+struct conf_page {
+    int status;
+    const char *line, *page, *code;
+};
+extern const struct conf_page conf_pages[]; /* ended by one with status 0 */
+void conf_render_page(const struct conf_page *p, struct str html, struct buf *ret);
 
 /* The arguments every server has, in the file and in `add server`. Without a pool size servers
  * added at run time would not reuse connections. */

@@ -63,7 +63,6 @@ static void take_pool(struct str text, struct state *ret)
     }
 }
 
-/* A server only a former worker still has is one to finish with. */
 static int observe_former(struct haproxy *h, pid_t pid, struct state *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf reply = BUF_CAP(HAPROXY_REPLY_MAX);
@@ -74,8 +73,10 @@ static int observe_former(struct haproxy *h, pid_t pid, struct state *ret, struc
     take_servers(buf_str(&reply), &theirs);
     for (size_t i = 0; i < theirs.n_servers; i++) {
         const struct server *v = &theirs.servers[i];
-        if (!state_server(ret, v->backend, v->name))
-            state_add_server(ret, v->backend, v->name, v->address)->stopped = v->stopped;
+        if (state_server(ret, v->backend, v->name))
+            continue;
+        struct server *left = state_add_server(ret, v->backend, v->name, v->address);
+        left->stopped = left->former = true;
     }
     return 0;
 }
@@ -139,15 +140,24 @@ static int count_backend(struct haproxy *h, struct server *servers, size_t n, st
     return r;
 }
 
+static bool any_stopped(const struct server *servers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (servers[i].stopped)
+            return true;
+    }
+    return false;
+}
+
 int haproxy_count(struct haproxy *h, struct state *s, struct err *err)
 {
+    pid_t master, worker;
     int r = 0;
+    if (h->n_former && any_stopped(s->servers, s->n_servers)) /* some may have ended */
+        r = runtime_processes(h, &master, &worker, err);
     for (size_t i = 0, n; !r && i < s->n_servers; i += n) {
         state_servers_of(s, s->servers[i].backend, &n);
-        bool any = false;
-        for (size_t k = i; k < i + n; k++)
-            any |= s->servers[k].stopped;
-        if (any)
+        if (any_stopped(&s->servers[i], n))
             r = count_backend(h, &s->servers[i], n, err);
     }
     return r;
@@ -200,7 +210,7 @@ static bool says(struct str reply, const char *text)
 static bool is_success(struct str answer)
 {
     static const char *const fine[] = {"New server registered.", "Server deleted.",
-                                       "No such server.", " changed from ", "no need to change"};
+                                       " changed from ", "no need to change"};
     if (!str_trim(answer).len)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
@@ -223,11 +233,31 @@ static int judge(const struct action *a, struct str reply, bool *ret_deleted, st
         if (is_deletion(a->type) &&
             (says(answer, "Server deleted.") || says(answer, "No such server.")))
             *ret_deleted = true;
-        if (!is_success(answer))
+        else if (!is_success(answer))
             return err_set(err, ERR_INTERNAL, "HAProxy says: %.*s", (int)str_trim(answer).len,
                            str_trim(answer).ptr);
     }
     return 0;
+}
+
+/* A server that only a former worker has. */
+static void act_on_former(struct state *s, struct server *v, const struct action *a)
+{
+    if (a->type == ACTION_CUT || (a->type == ACTION_DELETE && !v->requests))
+        state_delete_server(s, a->backend, a->name);
+}
+
+static void apply(const struct haproxy *h, struct state *s, const struct action *a, bool deleted)
+{
+    if (a->type == ACTION_DELETE && !deleted)
+        return;
+    state_apply(s, a);
+    if (a->type != ACTION_STOP || !deleted)
+        return;
+    if (h->n_former)
+        state_server(s, a->backend, a->name)->former = true;
+    else
+        state_delete_server(s, a->backend, a->name);
 }
 
 int haproxy_act(struct haproxy *h, struct state *s, const struct action *a, struct err *err)
@@ -235,23 +265,17 @@ int haproxy_act(struct haproxy *h, struct state *s, const struct action *a, stru
     if (!is_plain(a->backend) || !is_plain(a->name) || !is_plain(a->value))
         return err_set(err, ERR_INVALID, "not a name for HAProxy: %s %s", a->name,
                        a->value ? a->value : "");
-    _cleanup_free_ char *command = command_for(s, a);
-    bool gone = true;
-    for (size_t k = h->n_former + 1; k-- > 0;) {
-        _cleanup_(buf_release) struct buf reply = BUF_INIT;
-        bool deleted = false;
-        int r = runtime_ask(h, k ? h->former[k - 1] : h->worker, command, &reply, err);
-        if (!k && !r)
-            r = judge(a, buf_str(&reply), &deleted, err);
-        else if (k) /* a former worker may lack the server, or end this very moment */
-            r = 0, deleted = !says(buf_str(&reply), "still has connections");
-        if (r < 0)
-            return err_wrap(err, "%s", command);
-        gone &= deleted;
+    struct server *v = a->backend ? state_server(s, a->backend, a->name) : NULL;
+    if (v && v->former && a->type != ACTION_ADD) {
+        act_on_former(s, v, a);
+        return 0;
     }
-    if (a->type != ACTION_DELETE || gone)
-        state_apply(s, a);
-    if (a->type == ACTION_STOP && gone)
-        state_delete_server(s, a->backend, a->name);
+    _cleanup_free_ char *command = command_for(s, a);
+    _cleanup_(buf_release) struct buf reply = BUF_INIT;
+    bool deleted;
+    int r = runtime_ask(h, h->worker, command, &reply, err);
+    if (r < 0 || (r = judge(a, buf_str(&reply), &deleted, err)) < 0)
+        return err_wrap(err, "%s", command);
+    apply(h, s, a, deleted);
     return 0;
 }

@@ -1,8 +1,9 @@
 /* A running HAProxy: its process and its runtime socket.
  *
  * HAProxy is a master process, the worker that serves, and after a reload, as long as their last
- * connections last, former workers. Each has its own copy of tables and servers, so every change
- * goes to all of them. Calls block for as long as HAProxy takes to answer (under a millisecond;
+ * requests last, former workers. Those take neither new requests nor orders ("Proxy is disabled."),
+ * but what they still run counts: an instance drains only when no worker has a request on it. Calls
+ * block for as long as HAProxy takes to answer (under a millisecond;
  * at most HAPROXY_TIMEOUT_MS). One thread only. */
 #ifndef GATEWAY_HAPROXY_H
 #define GATEWAY_HAPROXY_H
@@ -46,7 +47,8 @@ int haproxy_observe(struct haproxy *h, struct state *ret, struct err *err);
 int haproxy_count(struct haproxy *h, struct state *s, struct err *err);
 /* Does one action (not GROW, not DRAINED) and on success applies it to *s. A STOP also tries to
  * delete the server: HAProxy does that with all its threads held, and only if nothing is connected
- * to it. So either the server is gone, drained, or from then on its count is exact. */
+ * to it. So either the server is gone, drained, or from then on its count is exact. What a former
+ * worker runs can't be cut: a CUT makes us forget it. */
 int haproxy_act(struct haproxy *h, struct state *s, const struct action *a, struct err *err);
 
 #endif

@@ -54,6 +54,7 @@ enum field {
     F_BYTES,
     F_VERSION,
     F_TLS,
+    F_ERROR,
     F_PATH,
     FIELDS
 };
@@ -74,15 +75,14 @@ static const struct {
 static enum gateway_error ending(const struct str f[FIELDS])
 {
     for (int e = GATEWAY_OK + 1; e <= GATEWAY_H99; e++) {
-        if (str_eq(f[F_BACKEND], str_of(gateway_error_code((enum gateway_error)e))))
+        struct str code = str_of(gateway_error_code((enum gateway_error)e));
+        if (str_eq(f[F_BACKEND], code) || str_eq(f[F_ERROR], code))
             return (enum gateway_error)e;
     }
     char who = f[F_END].ptr[0], when = f[F_END].ptr[1];
     /* Either side may hang up on a WebSocket. */
     if (str_eq(f[F_STATUS], STR("101")) && (who == 'C' || who == 'S'))
         return GATEWAY_OK;
-    if (who == 'S' && when == 'C' && str_eq(f[F_SERVER], STR("<NOSRV>")))
-        return GATEWAY_H99;
     for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
         if (who == endings[i].who && (when == endings[i].when || endings[i].when == '*'))
             return endings[i].error;

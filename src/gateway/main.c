@@ -211,6 +211,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     int r = haproxy_open(g->config, &g->haproxy, err);
     if (r < 0)
         return r;
+    unlinkat(g->haproxy.dir_fd, "status", 0);
     int pipe = log_pipe_for_reader(g->haproxy.dir_fd, err);
     if (pipe < 0)
         return pipe;

@@ -218,7 +218,7 @@ static void plan_server(struct planner *p, const char *backend, const struct wan
     _cleanup_free_ char *name = server_name(i->app, i->index, i->id);
     _cleanup_free_ char *address = xasprintf("%s:%lld", i->ip, (long long)i->port);
     const struct server *v = state_server(p->have, backend, name);
-    if (!v) {
+    if (!v || v->former) {
         add_server(p, ACTION_ADD, backend, name, address);
         return;
     }

@@ -70,9 +70,24 @@ static int write_in(const struct haproxy *h, const char *name, const struct buf 
     return r < 0 ? r : file_replace(path, buf_str(b), 0640, err);
 }
 
+static int write_page(const struct haproxy *h, const struct conf_page *p, struct err *err)
+{
+    _cleanup_(buf_release) struct buf html = BUF_CAP(8192), page = BUF_CAP(16384);
+    _cleanup_free_ char *from = path_join(h->config->data, "errors/%s.html", p->page);
+    char name[16];
+    snprintf(name, sizeof(name), "%d.http", p->status);
+    int r = file_read(from, &html, err);
+    if (r < 0)
+        return r;
+    conf_render_page(p, buf_str(&html), &page);
+    return write_in(h, name, &page, err);
+}
+
 static int write_files(const struct haproxy *h, const struct state *s, struct err *err)
 {
     int r = 0;
+    for (const struct conf_page *p = conf_pages; !r && p->status; p++)
+        r = write_page(h, p, err);
     for (int i = 0; !r && i < TABLES; i++) {
         _cleanup_(buf_release) struct buf rows = BUF_CAP(HAPROXY_REPLY_MAX);
         conf_render_table(&s->tables[i], &rows);
@@ -87,9 +102,7 @@ bool haproxy_is_current(struct haproxy *h)
 {
     _cleanup_(buf_release) struct buf conf = BUF_CAP(HAPROXY_REPLY_MAX);
     _cleanup_free_ char *path = path_join(h->dir, CONF_FILE);
-    size_t pool;
-    return !file_read(path, &conf, NULL) &&
-           conf_matches(h->config, limits_now(), buf_str(&conf), &pool);
+    return !file_read(path, &conf, NULL) && conf_matches(h->config, limits_now(), buf_str(&conf));
 }
 
 /* Until certificates come from elsewhere: one of our own, for the domain and what is below it. */

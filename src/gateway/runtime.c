@@ -65,16 +65,8 @@ int runtime_ask(const struct haproxy *h, pid_t worker, const char *commands, str
 {
     if (worker == h->worker)
         return runtime_send(h, CONF_SOCKET, commands, ret, err);
-    /* The master takes a prefix before each command. */
-    struct str rest = str_of(commands);
-    while (rest.len) {
-        struct str one = str_trim(str_cut(&rest, ';'));
-        _cleanup_free_ char *line = xasprintf("@!%d %.*s", (int)worker, (int)one.len, one.ptr);
-        int r = runtime_send(h, CONF_MASTER_SOCKET, line, ret, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    _cleanup_free_ char *line = xasprintf("@!%d %s", (int)worker, commands);
+    return runtime_send(h, CONF_MASTER_SOCKET, line, ret, err);
 }
 
 struct str runtime_answer(struct str *rest)

@@ -8,8 +8,8 @@
  * answers until it closes. ERR_UNAVAILABLE: nobody listens. */
 int runtime_send(const struct haproxy *h, const char *socket, const char *commands, struct buf *ret,
                  struct err *err);
-/* The same to one worker: the serving one through its own socket, a former one through the master.
- */
+/* The same to one worker: the serving one through its own socket; a former one through the master,
+ * and only one command. One that has ended just now answers nothing of use. */
 int runtime_ask(const struct haproxy *h, pid_t worker, const char *commands, struct buf *ret,
                 struct err *err);
 /* Cuts one answer off: lines up to an empty one. */

@@ -30,6 +30,7 @@ struct server {
     char *name;       /* APP:web.INDEX:ID, see server_name */
     char *address;    /* 10.0.0.2:5000 */
     bool stopped;     /* gets no new requests */
+    bool former;      /* only a former worker still has it */
     int64_t requests; /* of a stopped one: still running; -1: not counted yet */
 };
 

@@ -63,6 +63,7 @@ class Gateway:
         self.configure()
         # The checkout may lie where the user davit can't look.
         shutil.copytree(REPO / "data/errors", self.root / "data/errors")
+        shutil.copy(REPO / "data/gateway.lua", self.root / "data")
         self.env = {**os.environ, "DAVIT_DATA": str(self.root / "data"), **(env or {})}
         self.run = self.root / "run/davit"
         self.dir = self.run / "gateway"
@@ -70,7 +71,12 @@ class Gateway:
         self.output = open(self.root / "gateway.out", "w+")
         self.store = None
         if start:
-            self.start()
+            try:
+                self.start()
+            except AssertionError:
+                print(self.log())
+                self.close()
+                raise
 
     def configure(self, **settings):
         self.settings.update(settings)
@@ -82,6 +88,7 @@ class Gateway:
         return ("127.0.0.1", self.settings["http_port"])
 
     def start(self, wait=True):
+        (self.dir / "status").unlink(missing_ok=True)
         self.process = subprocess.Popen([BUILD / "src/daemon/davitd", "--root", self.root, "gateway"], env=self.env,
                                         stdout=subprocess.DEVNULL, stderr=self.output, start_new_session=True)
         if wait:
@@ -107,6 +114,7 @@ class Gateway:
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.dir / name))
             s.sendall(command.encode() + b"\n")
+            s.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
     def processes(self):
@@ -120,7 +128,7 @@ class Gateway:
 
     def app(self, name, **desired):
         self.store.write((f"/apps/{name}", {"name": name, "owner": "t", "created": now()}),
-                         (f"/apps/{name}/desired", {"release": 1, **desired}))
+                         (f"/apps/{name}/desired", {"release": 1, "generation": 0, "formation": {}, **desired}))
 
     def instance_change(self, app, ident, state, address, index=1, **more):
         key = f"/instances/{app}/web/{ident}"
@@ -144,7 +152,7 @@ class Gateway:
     # -- requests ----------------------------------------------------------------------------------
 
     def connect(self):
-        return socket.create_connection(self.http, timeout=20)
+        return socket.create_connection(self.http, timeout=45)
 
     def get(self, host, path="/", method="GET", headers=(), body=b"", sock=None):
         """(status, headers, body) of one request."""
@@ -165,6 +173,7 @@ class Gateway:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+        print(self.log())  # pytest shows it for a test that failed
         subprocess.run([BUILD / "src/daemon/davitd", "--root", self.root, "teardown"], env=self.env, check=True)
         left = subprocess.run(["pgrep", "-af", str(self.dir)], capture_output=True, text=True).stdout
         if self.store:
