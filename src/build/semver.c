@@ -92,21 +92,26 @@ static int caret_part(const struct partial *p)
     return p->n - 1;
 }
 
-static struct span span_of(struct str op, const struct partial *p)
+static bool span_of(struct str op, const struct partial *p, struct span *ret)
 {
-    if (str_eq(op, STR("<")))
-        return (struct span){lowest, floor_of(p)};
-    if (str_eq(op, STR("<=")))
-        return (struct span){lowest, next_after(p, 2)};
-    if (str_eq(op, STR(">")))
-        return (struct span){next_after(p, 2), beyond};
-    if (str_eq(op, STR(">=")))
-        return (struct span){floor_of(p), beyond};
-    if (str_eq(op, STR("~")) || str_eq(op, STR("~>")))
-        return (struct span){floor_of(p), next_after(p, 1)};
-    if (str_eq(op, STR("^")))
-        return (struct span){floor_of(p), next_after(p, caret_part(p))};
-    return (struct span){floor_of(p), next_after(p, 2)};
+    struct semver low = floor_of(p), after = next_after(p, 2);
+    if (!op.len || str_eq(op, STR("=")))
+        *ret = (struct span){low, after};
+    else if (str_eq(op, STR("<")))
+        *ret = (struct span){lowest, low};
+    else if (str_eq(op, STR("<=")))
+        *ret = (struct span){lowest, after};
+    else if (str_eq(op, STR(">")))
+        *ret = (struct span){after, beyond};
+    else if (str_eq(op, STR(">=")))
+        *ret = (struct span){low, beyond};
+    else if (str_eq(op, STR("~")) || str_eq(op, STR("~>")))
+        *ret = (struct span){low, next_after(p, 1)};
+    else if (str_eq(op, STR("^")))
+        *ret = (struct span){low, next_after(p, caret_part(p))};
+    else
+        return false;
+    return true;
 }
 
 static struct str take_operator(struct str *s)
@@ -127,9 +132,9 @@ static int in_set(struct semver v, struct str set, bool *ret, struct err *err)
     for (set = skip_blanks(set); set.len; set = skip_blanks(set)) {
         struct partial p, to;
         struct str op = take_operator(&set);
-        if (!take_partial(&set, &p))
+        struct span s;
+        if (!take_partial(&set, &p) || !span_of(op, &p, &s))
             goto bad;
-        struct span s = span_of(op, &p);
         struct str rest = skip_blanks(set);
         if (rest.len > 1 && rest.ptr[0] == '-' && rest.ptr != set.ptr && !op.len) {
             set = skip_blanks(skip(rest, 1));
