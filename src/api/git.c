@@ -72,6 +72,8 @@ static void add_settings(struct strv *env, const struct config *c)
     /* Else a power loss could leave a branch that points to an empty object. */
     add_setting(env, &n, "core.fsync", "objects,reference");
     add_setting(env, &n, "core.fsyncMethod", "batch");
+    /* In quarantine the repository is its own alternate, whose refs a further git would list. */
+    add_setting(env, &n, "core.alternateRefsCommand", "/bin/true");
     /* Every second something for the proxy to write: that is how it notices who has gone. */
     add_setting(env, &n, "receive.keepAlive", "1");
     add_setting(env, &n, "receive.autogc", "false"); /* upkeep.h does it, not in anybody's push */
