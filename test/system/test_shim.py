@@ -314,6 +314,35 @@ def test_a_killed_shim_and_a_lost_crun_state(instance, machine, starts):
     assert not machine.leftovers()
 
 
+def test_what_is_left_of_a_killed_crun_is_killed(instance):
+    """crun works in children of its own: one that went on would start the app a second time."""
+    i = instance(*sh("exec sleep 1000"), grace=0)
+    (i.dir / "config").symlink_to("config.json")  # there as long as crun is at work
+    left = subprocess.Popen(["/bin/busybox", "sh", "-c", "while :; do sleep 1; done", i.dir / "pid"])
+    other = subprocess.Popen(["/bin/busybox", "sh", "-c", "while :; do sleep 1; done", f"{i.dir}/pid2"])
+    try:
+        i.start().wait(state="running")
+        assert left.wait(5) == -signal.SIGKILL and other.poll() is None
+    finally:
+        left.kill(), other.kill(), left.wait(), other.wait()
+
+
+def test_no_mount_reaches_a_host_that_shares_its_mounts(instance):
+    """As under systemd: what is mounted below / shows in every namespace of the group, unless one leaves it."""
+    i = instance(*sh("exec sleep 1000"), grace=0)
+    from shim import SHIM
+    i.process = subprocess.Popen(["unshare", "-m", "--propagation", "shared", "sh", "-c", f"{SHIM} {i.dir} & wait"])
+    try:
+        i.wait(state="running")
+        shim = (i.dir / "lock").read_text().strip()
+        assert str(i.spec["rootfs"]) in Path(f"/proc/{shim}/mountinfo").read_text()
+        host = Path(f"/proc/{i.process.pid}/mountinfo").read_text()
+        assert " shared:" in host and str(i.spec["rootfs"]) not in host and " hidden " not in host
+    finally:
+        os.kill(int((i.dir / "lock").read_text()), signal.SIGTERM)
+        i.process.wait(20)
+
+
 def test_kill_at_any_point_of_the_start(instance):
     """SIGKILL of the shim while it starts; the next one gets the instance up all the same."""
     i = instance(*sh("exec sleep 1000"), grace=0)
