@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The shim on its own: start against bare `crun run`, memory, and how much log it takes against docker's json-file.
 
+Both start after a pause, as instances do: in the kernel the first move into a cgroup after a while waits for a grace
+period of RCU, which `crun run` in a tight loop (printed too) pays only once.
 Start is from starting the shim (crun) until the first line of the app's main(); the shim's has a network, an overlay
 and a user namespace of its own in it, crun's the same config.json on a plain folder. CPU is what shim and crun spend
 together for one run of a program that ends at once, clean-up included (crun: none of it)."""
@@ -18,7 +20,7 @@ from davit import wait_for  # noqa: E402
 from peers import Docker  # noqa: E402
 from shim import SHIM, Machine, config  # noqa: E402
 
-ROUNDS, SHIMS, LOG_MB = 20, 20, 400
+ROUNDS, PAUSE, SHIMS, LOG_MB = 20, 0.2, 20, 400
 APP = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +69,14 @@ def spent(argv, **how):
     return usage.ru_utime + usage.ru_stime
 
 
-def crun_rounds(machine, layer):
-    """Start times and CPU of bare crun, in a mount namespace without the hybrid mount (crun refuses it)."""
+def crun_rounds(machine, layer, pause):
+    """Start times and CPU of bare crun, after a pause each, in a mount namespace without the hybrid mount (crun refuses it)."""
     bundle = machine.root / "bundle"
     bundle.mkdir(exist_ok=True)
     (bundle / "config.json").write_text(json.dumps(config(["/bin/app"], layer, f"/{machine.cgroup}/crun", 64 << 20)))
     hide = "mount -t tmpfs hidden /sys/fs/cgroup/unified 2>/dev/null;"
     crun = f"crun --cgroup-manager=cgroupfs --root {machine.root}/crun run -b {bundle}"
-    script = f"{hide} for i in $(seq {ROUNDS}); do date +%s.%N; {crun} bench-$i; done"
+    script = f"{hide} for i in $(seq {ROUNDS}); do sleep {pause}; date +%s.%N; {crun} bench-$i; done"
     lines = subprocess.run(["unshare", "-mn", "sh", "-c", script], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.splitlines()
     begins = [float(line) for line in lines if not line.startswith("stamp")]
@@ -87,6 +89,7 @@ def shim_rounds(machine, layer):
     starts, cpu = [], []
     for _ in range(ROUNDS):
         i = machine.instance("/bin/app", "stay", layer=[machine.layer, layer], grace=0)
+        time.sleep(PAUSE)
         begin = time.time()
         i.start()
         wait_for(i.said, "the stamp")
@@ -151,12 +154,14 @@ def main():
     try:
         program = build(machine.root)
         layer = machine.make_layer("app", {"bin/app": program})
-        crun, crun_cpu = crun_rounds(machine, layer)
+        crun, crun_cpu = crun_rounds(machine, layer, PAUSE)
         ours, our_cpu = shim_rounds(machine, layer)
-        again, again_cpu = crun_rounds(machine, layer)
+        again, again_cpu = crun_rounds(machine, layer, PAUSE)
+        loop, _ = crun_rounds(machine, layer, 0)
         bare, bare_cpu = median(crun + again) * 1e3, median(crun_cpu + again_cpu) * 1e3
         ratio = median(ours) * 1e3 / bare
-        report("start, p50", median(ours) * 1e3, f"crun run {bare:.1f} ms  ratio {ratio:.2f}", "ms")
+        report("start, p50", median(ours) * 1e3, f"crun run {bare:.1f} ms  ratio {ratio:.2f}  goal <= 2.0  "
+               f"(in a tight loop {median(loop) * 1e3:.1f} ms)", "ms")
         report("start, best", min(ours) * 1e3, f"crun run {min(crun + again) * 1e3:.1f} ms", "ms")
         report("CPU of a run, p50", median(our_cpu) * 1e3, f"crun run {bare_cpu:.1f} ms", "ms")
         alone, mean = memory(machine)

@@ -36,4 +36,9 @@ bool cgroup_limits_swap(void);
  * (namespace_mounts). On other hosts there is nothing to do. */
 int cgroup_hide_hybrid(struct err *err);
 
+/* Makes the coming moves of processes into groups quicker. The first move after a while waits in
+ * the kernel for a grace period of RCU, 10 to 30 ms; those after it don't. This has a child wait
+ * for it (by moving itself to where it is), which ends by itself and is the caller's to reap. */
+void cgroup_warm_up(void);
+
 #endif

@@ -12,10 +12,23 @@
 #include "os/spawn.h"
 #include "shim/strays.h"
 
+/* The first crun on the PATH; just its name if there is none. */
+static char *find_crun(void)
+{
+    for (struct str rest = str_of(getenv("PATH")), dir; rest.len;) {
+        dir = str_cut(&rest, ':');
+        _cleanup_free_ char *path = xasprintf("%.*s/crun", (int)dir.len, dir.ptr);
+        if (dir.len && access(path, X_OK) == 0)
+            return TAKE_PTR(path);
+    }
+    return xstrdup("crun");
+}
+
 void container_init(struct container *c, const struct spec *spec, const char *bundle)
 {
     c->spec = spec;
     c->bundle = bundle;
+    c->crun = find_crun();
     c->state = xasprintf("%s/../../crun", bundle);
     c->pid_file = xasprintf("%s/pid", bundle);
     c->config = xasprintf("%s/config", bundle);
@@ -23,6 +36,7 @@ void container_init(struct container *c, const struct spec *spec, const char *bu
 
 void container_release(struct container *c)
 {
+    free(c->crun);
     free(c->state);
     free(c->pid_file);
     free(c->config);
@@ -70,23 +84,10 @@ int container_mount(const struct container *c, struct err *err)
 
 void container_unmount(const struct container *c) { mount_remove(c->spec->rootfs, NULL); }
 
-/* The first crun on the PATH; NULL if there is none. */
-static char *find_crun(void)
+void container_seal_crun(const struct container *c)
 {
-    for (struct str rest = str_of(getenv("PATH")), dir; rest.len;) {
-        dir = str_cut(&rest, ':');
-        _cleanup_free_ char *path = xasprintf("%.*s/crun", (int)dir.len, dir.ptr);
-        if (dir.len && access(path, X_OK) == 0)
-            return TAKE_PTR(path);
-    }
-    return NULL;
-}
-
-void container_seal_crun(void)
-{
-    _cleanup_free_ char *crun = find_crun();
     /* crun checks for itself that it is read-only when it finds this variable. */
-    if (crun && mount_read_only(crun, NULL) == 0)
+    if (mount_read_only(c->crun, NULL) == 0)
         setenv("_LIBCONTAINER_CLONED_BINARY", "1", 1);
 }
 
@@ -104,7 +105,7 @@ int container_start(const struct container *c, int output, int *ret_crun, int *r
                     struct err *err)
 {
     const char *const argv[] = {
-        "crun",        "--cgroup-manager=cgroupfs",
+        c->crun,       "--cgroup-manager=cgroupfs",
         "--root",      c->state,
         "run",         "--detach",
         "--bundle",    c->bundle,
@@ -163,9 +164,10 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
 static int forget(const struct container *c, struct err *err)
 {
     _cleanup_free_ char *known = xasprintf("%s/%s", c->state, c->spec->name);
-    const char *const argv[] = {
-        "crun", "--cgroup-manager=cgroupfs", "--root", c->state, "delete", "--force", c->spec->name,
-        NULL};
+    const char *const argv[] = {c->crun,       "--cgroup-manager=cgroupfs",
+                                "--root",      c->state,
+                                "delete",      "--force",
+                                c->spec->name, NULL};
     if (!path_exists(known))
         return 0;
     spawn_run(argv, (struct str){NULL, 0}, NULL, NULL);

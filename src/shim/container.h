@@ -9,7 +9,8 @@
 struct container {
     const struct spec *spec;
     const char *bundle; /* the folder with config.json */
-    char *state;        /* crun's state folder */
+    char *crun;
+    char *state; /* crun's state folder */
     char *pid_file;
     char *config; /* what crun is told to read */
 };
@@ -21,7 +22,7 @@ void container_release(struct container *c);
 /* Spares crun its first step, each time: against apps that overwrite the program they were started
  * by (CVE-2019-5736) it makes a read-only copy of itself, and starts over as that. In a mount
  * namespace of our own the program is made read-only once for all. */
-void container_seal_crun(void);
+void container_seal_crun(const struct container *c);
 
 /* Starts crun, which will start the app with `output` as its stdout and stderr and then end; the
  * app becomes our child (we must be a subreaper). crun waits for its configuration until

@@ -324,14 +324,14 @@ static int open_fds(struct shim *s, struct err *err)
     return netlink_open(&s->host, err);
 }
 
-static int enter_namespaces(struct err *err)
+static int enter_namespaces(struct shim *s, struct err *err)
 {
     int r = namespace_mounts(err);
     if (!r)
         r = cgroup_hide_hybrid(err);
     if (r < 0)
         return r;
-    container_seal_crun();
+    container_seal_crun(&s->container);
     return namespace_network(err);
 }
 
@@ -345,7 +345,7 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
     applog_init(&s.log, spec->log, spec->process, spec->log_max, (unsigned)spec->log_files);
     int r = open_fds(&s, err);
     if (!r)
-        r = enter_namespaces(err);
+        r = enter_namespaces(&s, err);
     if (r < 0)
         return r;
     policy_init(&s.policy, spec->restart, (int64_t)spec->grace * 1000, time_mono_ms());
