@@ -2,17 +2,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* Runs in the child: only async-signal-safe calls. Reports errno through `report` and never
- * returns. */
-static void child(const struct spawn *s, const int fds[4], pid_t parent, int report)
+enum { CHILD_STACK = 256 * 1024 };
+
+/* What the child gets to know. */
+struct birth {
+    const struct spawn *spawn;
+    const int *fds;
+    pid_t parent;
+    int report; /* errno goes here */
+};
+
+/* Ids are changed by bare system calls: libc's would do it to the threads it finds in the memory,
+ * which are the parent's. */
+static int become(uid_t uid, gid_t gid)
 {
+    if (gid && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0))
+        return -1;
+    return uid ? (int)syscall(SYS_setresuid, uid, uid, uid) : 0;
+}
+
+/* Runs in the child, in the parent's memory and while that stands still: only async-signal-safe
+ * calls. Never returns. */
+static int child(void *arg)
+{
+    const struct birth *b = arg;
+    const struct spawn *s = b->spawn;
+    const int *fds = b->fds;
+    int report = b->report;
     sigset_t none;
     sigemptyset(&none);
     for (int sig = 1; sig < NSIG; sig++)
@@ -20,7 +44,7 @@ static void child(const struct spawn *s, const int fds[4], pid_t parent, int rep
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (s->new_session)
         setsid();
-    if (s->die_with_parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+    if (s->die_with_parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != b->parent))
         _exit(127);
     /* First out of the way of 0–3, then into place: a source may itself be one of them. */
     int high[4], n = s->fd3 ? 4 : 3, told = fcntl(report, F_DUPFD_CLOEXEC, 4);
@@ -35,9 +59,7 @@ static void child(const struct spawn *s, const int fds[4], pid_t parent, int rep
             goto failed;
     if (s->cwd && chdir(s->cwd) < 0)
         goto failed;
-    if (s->gid && (setgroups(0, NULL) < 0 || setresgid(s->gid, s->gid, s->gid) < 0))
-        goto failed;
-    if (s->uid && setresuid(s->uid, s->uid, s->uid) < 0)
+    if (become(s->uid, s->gid) < 0)
         goto failed;
     syscall(SYS_close_range, n, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
     if (s->env)
@@ -51,6 +73,25 @@ failed:;
     _exit(127);
 }
 
+/* Like fork, but nothing is copied: the child has our memory, a stack of its own, and us waiting
+ * until it executes its program or ends. No signal handler of ours runs in it. */
+static pid_t give_birth(struct birth *b)
+{
+    sigset_t all, old;
+    char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return -1;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid_t pid = clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, b);
+    int e = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    munmap(stack, CHILD_STACK);
+    errno = e;
+    return pid;
+}
+
 pid_t spawn_start(const struct spawn *s, struct err *err)
 {
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -60,10 +101,8 @@ pid_t spawn_start(const struct spawn *s, struct err *err)
     int fds[4] = {[3] = s->fd3};
     for (int i = 0; i < 3; i++)
         fds[i] = s->fds[i] < 0 ? null : s->fds[i];
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid == 0)
-        child(s, fds, parent, pipefd[1]);
+    struct birth birth = {s, fds, getpid(), pipefd[1]};
+    pid_t pid = give_birth(&birth);
     close(pipefd[1]);
     int e = 0;
     ssize_t n = pid < 0 ? -1 : TEMP_FAILURE_RETRY(read(pipefd[0], &e, sizeof(e)));

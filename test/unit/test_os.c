@@ -1,6 +1,7 @@
 #include "cm.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "os/file.h"
@@ -77,6 +78,71 @@ static void programs_inherit_nothing(void **state)
     assert_string_equal(out.ptr, "0\n1\n2\n3\n"); /* 3: the folder it reads */
 }
 
+/* What a program started with `s` says of itself. */
+static void ask(struct spawn s, const char *script, struct buf *ret)
+{
+    struct err err;
+    int out[2];
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    s.argv = argv;
+    s.fds[0] = s.fds[2] = -1;
+    s.fds[1] = out[1];
+    pid_t pid = spawn_start(&s, &err);
+    if (pid < 0)
+        fail_msg("%s", err.msg);
+    close(out[1]);
+    char chunk[4096];
+    ssize_t n;
+    while ((n = read(out[0], chunk, sizeof(chunk))) > 0)
+        buf_add(ret, chunk, (size_t)n);
+    close(out[0]);
+    assert_int_equal(spawn_wait(pid), 0);
+}
+
+static void programs_run_as_somebody_else(void **state)
+{
+    (void)state;
+    if (getuid() != 0)
+        skip();
+    _cleanup_(buf_release) struct buf said = BUF_CAP(4096);
+    uid_t before = geteuid();
+    ask((struct spawn){.uid = 4242, .gid = 4243, .cwd = "/usr"},
+        "id -u; id -G; pwd; grep -E 'SigBlk|SigIgn' /proc/self/status", &said);
+    assert_contains(said.ptr, "4242\n4243\n/usr\n");
+    assert_contains(said.ptr, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    assert_int_equal(geteuid(), before); /* the child had our memory, not our ids */
+}
+
+static void *spawn_in_a_thread(void *ret)
+{
+    programs_run_as_somebody_else(NULL);
+    *(bool *)ret = true;
+    return NULL;
+}
+
+static void threads_start_programs_too(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    bool done = false;
+    if (getuid() != 0)
+        skip();
+    assert_int_equal(pthread_create(&thread, NULL, spawn_in_a_thread, &done), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(done);
+}
+
+static void a_session_of_its_own(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf ours = BUF_CAP(4096), own = BUF_CAP(4096);
+    ask((struct spawn){0}, "cut -d' ' -f6 /proc/$$/stat", &ours);
+    ask((struct spawn){.new_session = true}, "cut -d' ' -f6 /proc/$$/stat", &own);
+    assert_int_equal(atoi(ours.ptr), getsid(0));
+    assert_int_not_equal(atoi(own.ptr), getsid(0));
+}
+
 static void components(void **state)
 {
     (void)state;
@@ -105,6 +171,9 @@ int main(void)
         cmocka_unit_test(trees_go_without_following_links),
         cmocka_unit_test(programs_run_with_input_and_output),
         cmocka_unit_test(programs_inherit_nothing),
+        cmocka_unit_test(programs_run_as_somebody_else),
+        cmocka_unit_test(threads_start_programs_too),
+        cmocka_unit_test(a_session_of_its_own),
         cmocka_unit_test(components),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
