@@ -29,29 +29,11 @@ static void read_resolv(struct buf *ret)
     }
 }
 
-int actor_init(struct actor *a, const struct config *c, struct err *err)
-{
-    _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
-    _cleanup_(buf_release) struct buf resolv = BUF_CAP(RESOLV_MAX);
-    _cleanup_free_ char *path = path_join(c->data, "seccomp.json");
-    _cleanup_free_ char *images = path_join(c->state, "images");
-    *a = (struct actor){.config = c};
-    int r = file_read(path, &profile, err);
-    if (r < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
-        (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
-        return r;
-    a->seccomp = buf_take(&profile);
-    read_resolv(&resolv);
-    a->resolv = buf_take(&resolv);
-    return 0;
-}
-
-/* ---- starting ---- */
-
 static int own_dir(const struct config *c, const char *path, mode_t mode, struct err *err)
 {
     uid_t owner = (uid_t)c->uid_base;
-    if (mkdir(path, mode) < 0 || chmod(path, mode) < 0 || chown(path, owner, owner) < 0)
+    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0 ||
+        chown(path, owner, owner) < 0)
         return err_errno(err, "creating %s", path);
     return 0;
 }
@@ -59,28 +41,56 @@ static int own_dir(const struct config *c, const char *path, mode_t mode, struct
 static int own_file(const struct config *c, const char *path, struct str text, struct err *err)
 {
     uid_t owner = (uid_t)c->uid_base;
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 || fchmod(fd, 0644) < 0 || fchown(fd, owner, owner) < 0)
-        return err_errno(err, "creating %s", path);
-    return fd_write_all(fd, text.ptr, text.len, err) < 0 ? err_wrap(err, "%s", path) : 0;
+    int r = file_replace(path, text, 0644, err);
+    if (!r && chown(path, owner, owner) < 0)
+        r = err_errno(err, "%s", path);
+    return r;
 }
 
-/* The topmost layer: what the platform itself puts into the root. */
-static int write_files(const struct launch *l, const struct actor *a, struct err *err)
+/* Made once. A resolv.conf that changed on the host reaches instances when `run` starts again. */
+static int write_shared(struct actor *a, struct err *err)
+{
+    _cleanup_(buf_release) struct buf resolv = BUF_CAP(RESOLV_MAX);
+    _cleanup_free_ char *etc = path_join(a->shared, "etc");
+    _cleanup_free_ char *tmp = path_join(a->shared, "tmp");
+    _cleanup_free_ char *file = path_join(etc, "resolv.conf");
+    read_resolv(&resolv);
+    int r = own_dir(a->config, a->shared, 0755, err);
+    if (r < 0 || (r = own_dir(a->config, etc, 0755, err)) < 0 ||
+        (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0)
+        return r;
+    return own_file(a->config, file, buf_str(&resolv), err);
+}
+
+int actor_init(struct actor *a, const struct config *c, struct err *err)
+{
+    _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
+    _cleanup_free_ char *path = path_join(c->data, "seccomp.json");
+    _cleanup_free_ char *images = path_join(c->state, "images");
+    *a = (struct actor){
+        .config = c, .shared = path_join(c->run, "shared"), .rootfs = path_join(c->run, "rootfs")};
+    int r = file_read(path, &profile, err);
+    if (r < 0 || (r = write_shared(a, err)) < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
+        (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
+        return r;
+    a->seccomp = buf_take(&profile);
+    return 0;
+}
+
+/* ---- starting ---- */
+
+/* The topmost layer: what the platform itself puts into this one root. */
+static int write_files(const struct launch *l, struct err *err)
 {
     _cleanup_free_ char *top = path_join(l->run_dir, "files");
     _cleanup_free_ char *etc = path_join(top, "etc");
-    _cleanup_free_ char *tmp = path_join(top, "tmp");
     _cleanup_free_ char *hosts = path_join(etc, "hosts");
-    _cleanup_free_ char *resolv = path_join(etc, "resolv.conf");
     _cleanup_(buf_release) struct buf lines = BUF_CAP(4096);
     launch_hosts(l, &lines);
     int r = own_dir(l->config, top, 0755, err);
-    if (r < 0 || (r = own_dir(l->config, etc, 0755, err)) < 0 ||
-        (r = own_dir(l->config, tmp, 01777, err)) < 0 ||
-        (r = own_file(l->config, hosts, buf_str(&lines), err)) < 0)
+    if (r < 0 || (r = own_dir(l->config, etc, 0755, err)) < 0)
         return r;
-    return own_file(l->config, resolv, str_of(a->resolv), err);
+    return own_file(l->config, hosts, buf_str(&lines), err);
 }
 
 static int write_private(const char *dir, const char *name, const struct buf *text, struct err *err)
@@ -92,19 +102,18 @@ static int write_private(const char *dir, const char *name, const struct buf *te
     return fd_write_all(fd, text->ptr, text->len, err) < 0 ? err_wrap(err, "%s", path) : 0;
 }
 
-static int write_folders(const struct launch *l, const struct actor *a, struct err *err)
+static int write_folders(const struct launch *l, struct err *err)
 {
     _cleanup_(buf_release) struct buf config = BUF_CAP(CONFIG_JSON_MAX);
     _cleanup_(buf_release) struct buf spec = BUF_CAP(1 << 20);
     _cleanup_free_ char *upper = path_join(l->disk, "upper");
     _cleanup_free_ char *work = path_join(l->disk, "work");
-    _cleanup_free_ char *rootfs = path_join(l->run_dir, "rootfs");
     _cleanup_free_ char *logs = path_join(l->config->log, "%s", l->app);
     int r = launch_config(l, &config, err);
     if (r < 0 || (r = launch_spec(l, &spec, err)) < 0 ||
         (r = own_dir(l->config, upper, 0755, err)) < 0 ||
-        (r = own_dir(l->config, work, 0700, err)) < 0 || (r = dir_make(rootfs, 0755, err)) < 0 ||
-        (r = dir_make(logs, 0775, err)) < 0 || (r = write_files(l, a, err)) < 0 ||
+        (r = own_dir(l->config, work, 0700, err)) < 0 || (r = dir_make(logs, 0775, err)) < 0 ||
+        (r = write_files(l, err)) < 0 ||
         (r = write_private(l->run_dir, "config.json", &config, err)) < 0)
         return r;
     return write_private(l->run_dir, "spec", &spec, err);
@@ -115,6 +124,7 @@ static void layer_folders(const struct actor *a, const struct image *image, cons
 {
     for (size_t i = 0; i < image->diff_ids.n; i++)
         strv_take(ret, image_layer_path(a->images, image->diff_ids.items[i]));
+    strv_add(ret, a->shared);
     strv_take(ret, path_join(run_dir, "files"));
 }
 
@@ -146,8 +156,9 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
                        .index = m->index,
                        .host = m->host,
                        .run_dir = m->run_dir,
+                       .rootfs = a->rootfs,
                        .disk = m->disk};
-    if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, a, err)) < 0)
+    if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, err)) < 0)
         return e;
     return member_launch(m, err);
 }

@@ -15,7 +15,8 @@ struct actor {
     struct network network;
     struct image_store *images;
     char *seccomp; /* the profile, JSON */
-    char *resolv;  /* the instances' /etc/resolv.conf */
+    char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp */
+    char *rootfs;  /* an empty folder to mount on, in each shim's own view of it */
 };
 
 int actor_init(struct actor *a, const struct config *c, struct err *err);

@@ -208,7 +208,9 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     _cleanup_free_ char *cgroup = cgroup_path(l);
     buf_adds(ret, "{\"ociVersion\":\"1.0.0\",");
     add_process(l, &user, &argv, &env, ret);
-    buf_adds(ret, "\"root\":{\"path\":\"rootfs\"},\"hostname\":");
+    buf_adds(ret, "\"root\":{\"path\":");
+    add_text(ret, l->rootfs);
+    buf_adds(ret, "},\"hostname\":");
     _cleanup_free_ char *hostname =
         xasprintf("%s-%s-%lld", l->app, l->process->type, (long long)l->index);
     hostname[MIN(strlen(hostname), (size_t)63)] = '\0';
@@ -270,7 +272,7 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
     buf_addf(b, "name %s\napp %s\nprocess %s.%lld\n", name, l->app, type, (long long)l->index);
     for (size_t i = 0; i < l->layers->n; i++)
         buf_addf(b, "layer %s\n", l->layers->items[i]);
-    buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s/rootfs\n", l->disk, l->disk, l->run_dir);
+    buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
     add_network(l, b);
     buf_addf(b, "cgroup %s\nlog %s/%s/%s.%lld.log\nlog_max %lld\nlog_files %lld\n", cgroup, c->log,
              l->app, type, (long long)l->index, (long long)c->log_file_max << 20,

@@ -32,7 +32,8 @@ struct launch {
     const char *app, *id;
     int64_t index;
     uint16_t host;       /* its address in the network */
-    const char *run_dir; /* config.json, spec, status, lock, rootfs */
+    const char *run_dir; /* config.json, spec, status, lock, files */
+    const char *rootfs;  /* where the layers are mounted, each shim seeing only its own */
     const char *disk;    /* upper, work */
 };
 

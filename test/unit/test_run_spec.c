@@ -162,6 +162,7 @@ static void scene_init(struct scene *s)
                                 .index = 2,
                                 .host = 0x0305,
                                 .run_dir = "/run/x",
+                                .rootfs = "/run/rootfs",
                                 .disk = "/disk/x"};
 }
 
@@ -364,7 +365,7 @@ static void the_spec(void **state)
     _cleanup_(buf_release) struct buf spec = BUF_INIT;
     assert_ok(launch_spec(&s.launch, &spec, &err), err);
     assert_contains(spec.ptr, "name shop.web.v7.g0.2\napp shop\nprocess web.2\nlayer ");
-    assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/x/rootfs\n");
+    assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n");
     assert_contains(spec.ptr, "\nbridge davit-1a2b3c\nip 10.210.3.5/16\ngateway 10.210.0.1\n"
                               "hostif dv1a2b3c-0305\n");
     assert_contains(spec.ptr, "\nlog /srv/d/var/log/davit/shop/web.2.log\n");
