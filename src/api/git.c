@@ -69,9 +69,8 @@ static void add_settings(struct strv *env, const struct config *c)
     add_setting(env, &n, "core.hooksPath", hooks);
     add_setting(env, &n, "receive.fsckObjects", "true");
     add_setting(env, &n, "receive.maxInputSize", max);
-    /* Else a power loss could leave a branch that points to an empty object. */
-    add_setting(env, &n, "core.fsync", "objects,reference");
-    add_setting(env, &n, "core.fsyncMethod", "batch");
+    /* A branch must not point to what power loss took away. The hook sees to the objects. */
+    add_setting(env, &n, "core.fsync", "committed,-loose-object,reference");
     /* In quarantine the repository is its own alternate, whose refs a further git would list. */
     add_setting(env, &n, "core.alternateRefsCommand", "/bin/true");
     /* Every second something for the proxy to write: that is how it notices who has gone. */

@@ -39,6 +39,8 @@ static int header_line(struct answer *a, struct str line, struct err *err)
     else if (header(line, "Content-Length", &value) &&
              str_to_u64(value, 0, INT64_MAX, &a->left, NULL) < 0)
         return malformed(err);
+    else if (header(line, "Davit-Build", &value))
+        snprintf(a->build, sizeof(a->build), "%.*s", (int)value.len, value.ptr);
     if (line.len)
         return 0;
     if (a->status < 200) /* 100 Continue: the real one follows */

@@ -24,6 +24,7 @@ struct answer {
     bool chunked;
     uint64_t left;   /* of the chunk or the counted body */
     struct buf line; /* being gathered */
+    char build[32];  /* of the header Davit-Build; "" if there is none */
     char result[32]; /* of the trailer; "" if there was none */
 };
 

@@ -1,8 +1,9 @@
 /* git's pre-receive hook: a tiny client of the API. It runs inside every push, while git holds the
  * new objects in quarantine: what it refuses was never there.
  *
- * Environment, from api: DAVIT_SOCKET, DAVIT_APP, DAVIT_USER, DAVIT_BRANCH ("" before the first
- * push). */
+ * Environment, from api: DAVIT_SOCKET, DAVIT_APP, DAVIT_USER and DAVIT_FROM (who pushes, from
+ * where), DAVIT_BRANCH ("" before the first push), DAVIT_SHALLOW (commits where the pusher's
+ * history is cut off); from git: GIT_QUARANTINE_PATH. The current folder is the repository. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,7 +11,9 @@
 
 #include "api/hook/answer.h"
 #include "api/hook/refs.h"
+#include "api/hook/sync.h"
 #include "api/hook/tar.h"
+#include "api/hook/turn.h"
 #include "os/file.h"
 #include "os/spawn.h"
 #include "os/unix.h"
@@ -158,11 +161,12 @@ static int refused(struct str text, struct err *err)
 }
 
 /* Relays the build's output to its end; 0 only for one that succeeded. */
-static int relay(int api, bool *ret_succeeded, struct err *err)
+static int relay(int api, int turn, bool *ret_succeeded, struct err *err)
 {
     struct answer a;
     char piece[16 * 1024];
     _cleanup_(buf_release) struct buf body = BUF_INIT;
+    bool noted = false;
     int r = 0;
     answer_init(&a);
     while (r == 0 && a.state != ANSWER_DONE) {
@@ -171,6 +175,10 @@ static int relay(int api, bool *ret_succeeded, struct err *err)
             r = err_set(err, ERR_UNAVAILABLE, "Davit hung up; the build is cancelled");
         else
             r = answer_feed(&a, piece, (size_t)n, &body, err);
+        if (*a.build && !noted) {
+            turn_note(turn, a.build, setting("DAVIT_USER"));
+            noted = true;
+        }
         if (r == 0 && a.status == 200) {
             tell(buf_str(&body));
             buf_reset(&body);
@@ -203,7 +211,7 @@ static int check_shallow(struct err *err)
     return 0;
 }
 
-static int push(const struct decision *d, bool *ret_succeeded, struct err *err)
+static int push(const struct decision *d, int turn, bool *ret_succeeded, struct err *err)
 {
     int tar = -1;
     pid_t archive = start_archive(d->commit, &tar, err);
@@ -216,7 +224,29 @@ static int push(const struct decision *d, bool *ret_succeeded, struct err *err)
     r = send_archive(api, tar, archive, err);
     if (r == -ERR_UNPROCESSABLE || r == -ERR_INTERNAL)
         return r; /* ours; anything else is better explained by the answer */
-    return relay(api, ret_succeeded, err);
+    return relay(api, turn, ret_succeeded, err);
+}
+
+static int check_unmoved(const struct decision *d, struct err *err)
+{
+    _cleanup_free_ char *ref = xasprintf("refs/heads/%s", d->branch);
+    if (turn_ref_is(ref, d->old))
+        return 0;
+    err_set(err, ERR_CONFLICT, "another push has changed '%s' meanwhile", d->branch);
+    return err_hint(err, "Get what is new, then push again: git pull");
+}
+
+/* What git has taken in is brought to disk while the build runs. */
+static int deploy(const struct decision *d, bool *ret_succeeded, struct err *err)
+{
+    _cleanup_close_ int turn = turn_take(tell, err);
+    int r = turn < 0 ? turn : check_unmoved(d, err);
+    pid_t syncing = r < 0 ? r : sync_tree_start(setting("GIT_QUARANTINE_PATH"), err);
+    if (syncing < 0)
+        return syncing;
+    r = push(d, turn, ret_succeeded, err);
+    int s = sync_tree_end(syncing, r < 0 ? NULL : err);
+    return r < 0 ? r : s;
 }
 
 int main(void)
@@ -234,7 +264,7 @@ int main(void)
         return 1;
     if (check_shallow(&err) < 0)
         return complain(&err);
-    if (d.commit && push(&d, &succeeded, &err) < 0)
+    if (d.commit && deploy(&d, &succeeded, &err) < 0)
         return complain(&err);
     return succeeded ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 #include "api/hook/refs.h"
 
 struct ref {
-    struct str new, name;
+    struct str old, new, name;
     struct str branch; /* ptr NULL: not a branch */
 };
 
@@ -14,6 +14,7 @@ void decision_release(struct decision *d)
 {
     free(d->commit);
     free(d->branch);
+    free(d->old);
     buf_release(&d->words);
 }
 
@@ -38,10 +39,10 @@ static int parse(struct str lines, struct push *ret, struct err *err)
     while (lines.len) {
         struct str line = str_cut(&lines, '\n');
         struct ref r = {0};
-        struct str old = str_cut(&line, ' ');
+        r.old = str_cut(&line, ' ');
         r.new = str_cut(&line, ' ');
         r.name = line;
-        if (!is_oid(old) || !is_oid(r.new) || !r.name.len)
+        if (!is_oid(r.old) || !is_oid(r.new) || !r.name.len)
             return err_set(err, ERR_INVALID, "git gave the hook a line it doesn't know");
         if (str_starts(r.name, STR("refs/heads/")))
             r.branch = (struct str){r.name.ptr + 11, r.name.len - 11};
@@ -122,6 +123,7 @@ static void with_deploy_branch(const struct push *p, const struct ref *r, struct
     d->accept = true;
     d->commit = xstrndup(r->new.ptr, r->new.len);
     d->branch = xstrndup(r->branch.ptr, r->branch.len);
+    d->old = xstrndup(r->old.ptr, r->old.len);
     for (size_t i = 0; i < p->n; i++)
         if (p->refs[i].branch.ptr && &p->refs[i] != r && !is_deletion(&p->refs[i]))
             buf_addf(&d->words, "       Branch %.*s is kept, not deployed\n",

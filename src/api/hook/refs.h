@@ -10,6 +10,7 @@ struct decision {
     bool accept;
     char *commit;     /* to be built; NULL: nothing is */
     char *branch;     /* its branch, without refs/heads/ */
+    char *old;        /* where the pusher saw that branch; all zeros: nowhere */
     struct buf words; /* for the pusher */
 };
 

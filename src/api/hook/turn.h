@@ -1,0 +1,18 @@
+/* One push of an app at a time, from here until git has moved the branch: a second one must not
+ * deploy what git will then refuse because the branch isn't any more where that pusher saw it. The
+ * current folder is the repository. */
+#ifndef API_HOOK_TURN_H
+#define API_HOOK_TURN_H
+
+#include "base/str.h"
+
+/* Waits for the pushes before; `tell` is called with a word for the pusher before it does. The turn
+ * is over when the process that started us (git receive-pack) has ended, however it does. Returns a
+ * descriptor for turn_note. */
+int turn_take(void (*tell)(struct str words), struct err *err);
+/* What those who wait are told of: the build of this push and whose it is. */
+void turn_note(int turn, const char *build, const char *user);
+/* Whether the ref is at this commit; one that isn't there is at all zeros. */
+bool turn_ref_is(const char *ref, const char *oid);
+
+#endif
