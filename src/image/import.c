@@ -178,15 +178,25 @@ static bool is_local_registry(const char *reference)
 }
 
 /* skopeo's last line is a log line; what it says stands in msg="…". */
+static char *what_skopeo_said(char *line)
+{
+    char *msg = strstr(line, "msg=\""), *to;
+    if (!msg)
+        return line;
+    msg += 5;
+    for (char *from = to = msg; *from && *from != '"'; from++) {
+        from += *from == '\\' && from[1];
+        *to++ = *from;
+    }
+    *to = '\0';
+    return msg;
+}
+
 static int skopeo_failed(struct err *said, struct err *err)
 {
     if (said->code != ERR_INTERNAL) /* it didn't even start */
         return err_set(err, ERR_UNAVAILABLE, "%s", said->msg);
-    char *msg = strstr(said->msg, "msg=\"");
-    msg = msg ? msg + 5 : said->msg;
-    size_t n = strlen(msg);
-    if (n && msg[n - 1] == '"')
-        msg[n - 1] = '\0';
+    const char *msg = what_skopeo_said(said->msg);
     if (strstr(msg, "no space left"))
         return err_set(err, ERR_NO_SPACE, "%s", msg);
     if (strstr(msg, "unknown") || strstr(msg, "not found"))
