@@ -259,7 +259,7 @@ class Davit:
         return done.stdout
 
     def get(self, app, path="/", headers=None, method="GET", timeout=40):
-        """(status, body, headers) of a request through the gateway."""
+        """(status, body, headers) of a request through the gateway; headers.get() takes any case."""
         return self.request(method, path, host=f"{app}.{self.domain}", headers=headers, timeout=timeout)
 
     def request(self, method, path, body=None, host=None, headers=None, timeout=40):
@@ -276,7 +276,7 @@ class Davit:
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
         connection.close()
-        return answer.status, text, dict(answer.getheaders())
+        return answer.status, text, answer.headers
 
     # -- apps ---------------------------------------------------------------------------------------
 
