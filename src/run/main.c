@@ -96,6 +96,7 @@ static void unit_of(struct runner *run, struct member *m, int64_t now, struct un
         .release = m->release,
         .generation = m->generation,
         .index = m->index,
+        .host = m->host,
         .recorded = rec,
         .state = rec ? rec->state : INSTANCE_STARTING,
         .since = rec ? m->since : m->made,
@@ -197,8 +198,8 @@ static void start(struct app_pass *p, const struct action *a)
     if (!m) {
         _cleanup_free_ char *id = instance_id(a->release, a->generation, a->index);
         m = fleet_add(p->run->fleet, p->app, a->process, id);
-        m->host = a->host;
     }
+    m->host = a->host;
     attempt(p, m);
 }
 

@@ -204,7 +204,7 @@ static void start_again(struct pass *p, int i)
     }
     if (!may_start(p))
         return;
-    act(p, ACT_START, i);
+    act(p, ACT_START, i)->host = u->host ? u->host : pool_give(p->pool);
     p->out->next[i] = INSTANCE_STARTING;
 }
 

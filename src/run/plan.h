@@ -49,6 +49,7 @@ enum probe_state {
 struct unit {
     const char *type, *id;
     int64_t release, generation, index;
+    uint16_t host;     /* its address; 0: we were killed before it was written anywhere */
     bool recorded;     /* the store has a record of it; the next three are from there */
     int state;         /* enum instance_state */
     int64_t since;     /* when it got into that state */
@@ -107,7 +108,7 @@ struct action {
     int unit; /* index into units; -1: a new one */
     const char *process;
     int64_t release, generation, index;
-    uint16_t host;           /* ACT_START of a new unit: its address */
+    uint16_t host;           /* ACT_START: its address */
     int state;               /* ACT_RELEASE: enum release_state */
     char reason[REASON_MAX]; /* ACT_RELEASE failed, ACT_KICK */
 };

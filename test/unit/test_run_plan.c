@@ -527,6 +527,35 @@ static void addresses_are_unique_and_used_again_late(void **state)
     release_release(&r);
 }
 
+static void an_address_is_kept_or_given(void **state)
+{
+    (void)state;
+    struct release r = {.number = 1};
+    parse_processes("web=2", &r);
+    struct plan_release releases[] = {{&r, RELEASE_LIVE}};
+    struct desired d = {.release = 1};
+    struct unit units[] = {{.type = "web", .release = 1, .index = 1, .host = 77},
+                           {.type = "web", .release = 1, .index = 2}};
+    static struct plan_pool pool;
+    pool = (struct plan_pool){.next = 77, .starts = 8};
+    pool_take(&pool, 77);
+    struct plan_input in = {.app = "a",
+                            .desired = &d,
+                            .releases = releases,
+                            .n_releases = 1,
+                            .units = units,
+                            .n_units = 2,
+                            .now = NOW,
+                            .boot_ms = BOOT};
+    struct plan p = {0};
+    plan_app(&in, &pool, &p);
+    assert_int_equal(p.n, 2);
+    assert_int_equal(p.actions[0].host, 77);
+    assert_int_equal(p.actions[1].host, 78);
+    plan_release_contents(&p);
+    release_release(&r);
+}
+
 static void waiting_on_purpose_is_not_being_late(void **state)
 {
     (void)state;
@@ -578,6 +607,7 @@ int main(void)
         cmocka_unit_test(few_start_at_once),
         cmocka_unit_test(wakes_for_deadlines),
         cmocka_unit_test(addresses_are_unique_and_used_again_late),
+        cmocka_unit_test(an_address_is_kept_or_given),
         cmocka_unit_test(waiting_on_purpose_is_not_being_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
