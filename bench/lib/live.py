@@ -12,7 +12,7 @@ class Watcher(threading.Thread):
     def __init__(self, address, path="/"):
         super().__init__(daemon=True)
         (self.host, self.port, self.name_), self.path = address, path
-        self.seen, self.stopping = {}, False
+        self.seen, self.stopping, self.last = {}, False, None
         self.news = threading.Condition()
 
     def run(self):
@@ -24,18 +24,20 @@ class Watcher(threading.Thread):
                 answer = connection.getresponse()
                 body = answer.read().decode(errors="replace").strip()
                 now = time.perf_counter()
+                self.last = (answer.status, body[:200])
                 if answer.status == 200 and body not in self.seen:
                     with self.news:
                         self.seen[body] = now
                         self.news.notify_all()
-            except (OSError, http.client.HTTPException):
-                connection = None
+            except (OSError, http.client.HTTPException) as e:
+                connection, self.last = None, e
             time.sleep(0.001)
 
     def wait(self, body, seconds=60):
         with self.news:
             if not self.news.wait_for(lambda: body in self.seen, seconds):
-                raise TimeoutError(f"'{body}' was not served within {seconds} s")
+                raise TimeoutError(f"'{body}' was not served at {self.name_}, port {self.port}, within {seconds} s; "
+                                   f"last: {self.last}")
         return self.seen[body]
 
     def close(self):

@@ -39,8 +39,12 @@ class Docker:
         self.dir = Path(tempfile.mkdtemp(prefix="bd.", dir="/tmp"))
         self.host = f"unix://{self.dir}/docker.sock"
         self.env = {**os.environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "0"}
+        self.bridge = f"bd{os.getpid()}"  # not docker0: another dockerd may be using that
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "addr", "add", f"172.29.{os.getpid() % 250}.1/24", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
         self.process = subprocess.Popen(
-            ["dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
+            ["dockerd", "--bridge", self.bridge, "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
              "--pidfile", self.dir / "pid", "--storage-driver", "overlay2", "--log-driver", "json-file"],
             stdout=open(self.dir / "log", "w"), stderr=subprocess.STDOUT)
         wait_for(lambda: subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode == 0,
@@ -64,8 +68,7 @@ class Docker:
             self("rm", "-f", *names)
         self.process.terminate()
         self.process.wait()
-        for table in ("docker0",):
-            subprocess.run(["ip", "link", "delete", table], capture_output=True)
+        subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)
         subprocess.run(["umount", "-R", self.dir / "data"], capture_output=True)
         shutil.rmtree(self.dir, ignore_errors=True)
 
