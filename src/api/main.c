@@ -60,6 +60,7 @@ static void stop(struct operator* op, void *ctx)
     requests_hang_up(api);
     server_stop(TAKE_PTR(api->local));
     server_stop(TAKE_PTR(api->gateway));
+    upkeep_free(TAKE_PTR(api->upkeep));
 }
 
 int api_main(const struct config *c)

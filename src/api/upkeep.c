@@ -60,6 +60,14 @@ struct upkeep *upkeep_new(uv_loop_t *loop, const struct config *c)
     return u;
 }
 
+void upkeep_free(struct upkeep *u)
+{
+    if (u->child)
+        child_let_go(u->child);
+    strv_release(&u->due);
+    free(u);
+}
+
 void upkeep_later(struct api *api, const char *app)
 {
     struct upkeep *u = api->upkeep;

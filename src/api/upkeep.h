@@ -8,6 +8,7 @@
 struct upkeep;
 
 struct upkeep *upkeep_new(uv_loop_t *loop, const struct config *c);
+void upkeep_free(struct upkeep *u); /* when the loop runs no more */
 void upkeep_later(struct api *api, const char *app);
 
 #endif

@@ -402,6 +402,30 @@ static void test_logs_follow(void **state)
     assert_contains(local("GET", "/v1/apps/talker/logs?n=1", NULL)->body.ptr, "app[web.1]: one\n");
 }
 
+static void test_git(void **state)
+{
+    (void)state;
+    local("POST", "/v1/apps", "{\"name\":\"code\"}");
+    const struct reply *r = local("GET", "/git/code.git/info/refs?service=git-upload-pack", NULL);
+    assert_int_equal(r->status, 200);
+    assert_contains(r->body.ptr, "001e# service=git-upload-pack\n0000");
+    /* Looking doesn't make an app, not even for a push; a push of nothing does. */
+    r = local("GET", "/git/unborn.git/info/refs?service=git-receive-pack", NULL);
+    assert_int_equal(r->status, 200);
+    assert_contains(r->body.ptr, "001f# service=git-receive-pack\n0000");
+    assert_int_equal(local("GET", "/v1/apps/unborn", NULL)->status, 404);
+    assert_int_equal(local("POST", "/git/unborn.git/git-receive-pack", "0000")->status, 200);
+    assert_int_equal(local("GET", "/v1/apps/unborn", NULL)->status, 200);
+    assert_int_equal(http(LOCAL, "POST", "/git/code.git/git-upload-pack",
+                          "Content-Encoding: gzip\r\n", "not gzip")
+                         ->status,
+                     400);
+    _cleanup_free_ char *repo = path_join(world.config.state, "git/unborn.git");
+    assert_true(path_exists(repo));
+    assert_int_equal(local("DELETE", "/v1/apps/unborn", NULL)->status, 204);
+    assert_false(path_exists(repo));
+}
+
 static void test_many_connections(void **state)
 {
     (void)state;
@@ -435,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_audit_chain),
         cmocka_unit_test(test_events_follow),
         cmocka_unit_test(test_logs_follow),
+        cmocka_unit_test(test_git),
         cmocka_unit_test(test_many_connections),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
