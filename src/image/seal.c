@@ -17,20 +17,22 @@ enum { SYNC_EACH_MAX = 64 };
  * most of it under way and takes it along into one commit of the journal. */
 static int sync_each(int folder, bool start, struct err *err);
 
-static int sync_entry(int folder, const struct dirent *e, bool start, struct err *err)
+static int sync_entry(int folder, const char *name, bool start, struct err *err)
 {
-    if (e->d_type != DT_REG && e->d_type != DT_DIR)
+    struct stat st;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_errno(err, "looking at %s", name);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return 0;
-    _cleanup_close_ int fd =
-        openat(folder, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return err_errno(err, "opening %s", e->d_name);
-    if (e->d_type == DT_DIR)
+        return err_errno(err, "opening %s", name);
+    if (S_ISDIR(st.st_mode))
         return sync_each(fd, start, err);
     if (start)
         sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: fsync is what counts */
     else if (fsync(fd) < 0)
-        return err_errno(err, "syncing %s", e->d_name);
+        return err_errno(err, "syncing %s", name);
     return 0;
 }
 
@@ -44,9 +46,11 @@ static int sync_each(int folder, bool start, struct err *err)
     }
     int r = 0;
     struct dirent *e;
-    while (!r && (e = readdir(dir)))
+    while (!r && (errno = 0, e = readdir(dir)))
         if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
-            r = sync_entry(dirfd(dir), e, start, err);
+            r = sync_entry(dirfd(dir), e->d_name, start, err);
+    if (!r && errno)
+        r = err_errno(err, "reading a folder");
     closedir(dir);
     if (!r && !start && fsync(folder) < 0)
         r = err_errno(err, "syncing a folder");

@@ -83,8 +83,11 @@ int image_tmp_dir(struct image_store *s, char **ret, struct err *err)
     if (mkdirat(s->root, name, 0755) < 0)
         return err_errno(err, "creating %s/%s", s->dir, name);
     _cleanup_close_ int fd = openat(s->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fchown(fd, s->uid_base, s->uid_base) < 0 || fchmod(fd, 0755) < 0)
-        return err_errno(err, "preparing %s/%s", s->dir, name);
+    if (fd < 0 || fchown(fd, s->uid_base, s->uid_base) < 0 || fchmod(fd, 0755) < 0) {
+        int r = err_errno(err, "preparing %s/%s", s->dir, name);
+        unlinkat(s->root, name, AT_REMOVEDIR);
+        return r;
+    }
     *ret = xasprintf("%s/%s", s->dir, name);
     return 0;
 }
