@@ -91,8 +91,10 @@ static void on_inotify(uv_poll_t *poll, int status, int events)
         for (char *at = chunk; at < chunk + n;) {
             const struct inotify_event *e = (const struct inotify_event *)(void *)at;
             at += sizeof(*e) + e->len;
+            bool all = e->mask & IN_Q_OVERFLOW; /* some were lost */
+            bool status_file = e->len && streq(e->name, "status");
             for (size_t i = 0; i < f->n; i++)
-                if (f->members[i]->watch == e->wd && e->len && streq(e->name, "status"))
+                if (all || (status_file && f->members[i]->watch == e->wd))
                     read_status(f->members[i]);
         }
         f->changed(f->ctx);
