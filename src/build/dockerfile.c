@@ -1,8 +1,12 @@
 #include "build/dockerfile.h"
 
+#include <jansson.h>
+
 #include "build/stage.h"
 #include "build/tree.h"
 #include "os/file.h"
+
+enum { INSPECT_MAX = 4 << 20 };
 
 const char *dockerfile_find(const char *dir)
 {
@@ -97,13 +101,17 @@ static int import(const struct dockerfile *d, const char *cache, char **ret, str
     return r ? err_wrap(err, "taking in the image that was built") : 0;
 }
 
-static void read_healthcheck(const struct stage *stage, char **ret)
+/* OCI images have no place for HEALTHCHECK, so Buildah's own description of the image is asked. */
+static char *read_healthcheck(const struct stage *stage)
 {
-    stage_line(stage, "out/healthcheck", ret);
-    if (*ret && (**ret != '{')) {
-        free(*ret);
-        *ret = NULL;
-    }
+    _cleanup_(buf_release) struct buf text = BUF_CAP(INSPECT_MAX);
+    if (tree_read(stage->dir, "out/image.json", &text, NULL) < 0)
+        return NULL;
+    json_t *image = json_loadb(text.ptr, text.len, 0, NULL);
+    json_t *config = json_object_get(json_object_get(image, "Docker"), "config");
+    char *check = json_dumps(json_object_get(config, "Healthcheck"), JSON_COMPACT);
+    json_decref(image);
+    return check;
 }
 
 int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_healthcheck,
@@ -128,7 +136,7 @@ int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_h
     if (!r)
         r = import(d, cache, ret_digest, err);
     if (!r)
-        read_healthcheck(&stage, ret_healthcheck);
+        *ret_healthcheck = read_healthcheck(&stage);
     if (upper)
         dir_remove(upper, NULL);
     return r;

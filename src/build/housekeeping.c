@@ -9,7 +9,7 @@
 #include "build/tree.h"
 #include "os/file.h"
 
-enum { UPLOAD_SECONDS = 86400, DESTROYED_SECONDS = 3600 };
+enum { UPLOAD_SECONDS = 86400, DESTROYED_SECONDS = 60 };
 
 void chores_release(struct chores *c)
 {

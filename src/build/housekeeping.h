@@ -10,6 +10,7 @@
 enum {
     BUILDS_KEPT = 20,              /* finished ones an app keeps, with their output */
     HOUSEKEEPING_DELAY_MS = 10000, /* after a build, for all builds within that time together */
+    DESTROYED_DELAY_MS = 90000,    /* after an app is gone */
 };
 
 /* What to keep and what to remove, on owned copies for a worker. */

@@ -28,6 +28,7 @@ struct builder {
     const struct config *config;
     struct image_store *images;
     struct job *jobs;
+    size_t apps; /* how many there were at the last pass */
     struct chores chores;
     int64_t chores_due; /* mono ms; INT64_MAX: nothing to tidy up */
     bool chores_run;
@@ -116,9 +117,22 @@ static void want_chores(struct builder *b, int64_t now, int64_t delay)
         b->chores_due = now + delay;
 }
 
+/* An app that is gone leaves its cache and its images. */
+static void look_for_destroyed(struct builder *b, int64_t now)
+{
+    size_t n = 0;
+    struct str parts[1];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(b->op), "/apps/"); mirror_next(&i);)
+        n += key_match(i.key, "/apps/?", parts);
+    if (n < b->apps)
+        want_chores(b, now, DESTROYED_DELAY_MS);
+    b->apps = n;
+}
+
 static void tidy_up(struct builder *b, int64_t now)
 {
     struct err err;
+    look_for_destroyed(b, now);
     if (b->chores_due == INT64_MAX || b->chores_run)
         return;
     if (now < b->chores_due)

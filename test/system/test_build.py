@@ -1,0 +1,193 @@
+"""Builds: what is reused, what runs where, what a build may and may not do, and how it ends."""
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import apps
+import pytest
+from davit import wait_for
+
+UNCHANGED = "Dependencies unchanged, using the cached ones"
+
+
+def create(davit, name, files):
+    folder = davit.checkout(files, name)
+    davit.create_app(name, folder)
+    return folder
+
+
+def make(script):
+    """A C app whose Makefile runs a shell script."""
+    return {"Makefile": "all:\n\tsh ./script\n", "script": script, "Procfile": "worker: sleep 1000\n"}
+
+
+def test_a_compile_step_is_skipped_while_nothing_it_depends_on_changes(davit):
+    folder = create(davit, "skip", apps.static("one"))
+    assert UNCHANGED not in davit.push(folder)
+    davit.commit(folder, apps.static("two"))
+    assert UNCHANGED in davit.push(folder)
+    assert davit.get("skip")[1] == "two"
+    davit.commit(folder, {"public/index.html": "moved"})  # a name more at the top: another root
+    assert UNCHANGED not in davit.push(folder)
+    assert davit.get("skip")[1] == "moved"
+    davit.commit(folder, {"public/index.html": "again"})
+    assert UNCHANGED in davit.push(folder)
+    assert davit.get("skip")[1] == "again"
+    davit.git(folder, "mv", "public/index.html", "public/other.html")
+    davit.commit(folder, {"index.html": "two"})
+    davit.push(folder)
+    assert davit.get("skip", "/other.html")[1] == "again"
+
+
+def test_a_static_site_hides_what_is_not_the_site(davit):
+    folder = create(davit, "site", {**apps.static("home"), "Procfile.txt": "x", ".env": "SECRET=1", "app.json": "{}",
+                                    "404.html": "nothing here", "d/index.html": "folder"})
+    davit.push(folder)
+    assert davit.get("site", "/d/")[:2] == (200, "folder")
+    assert davit.get("site", "/none")[:2] == (404, "nothing here")
+    for hidden in ("/.env", "/app.json", "/.davit/nginx.conf"):
+        assert davit.get("site", hidden)[0] == 404
+
+
+@pytest.fixture
+def buildpack(tmp_path_factory):
+    """A git repository with a buildpack that anybody may read: make(name, bin/compile, …) gives its URL."""
+    made = []
+
+    def make_one(name, compile_step, release="", detect="echo " ):
+        folder = Path(subprocess.run(["mktemp", "-d", "/tmp/pack.XXXXXX"], check=True, capture_output=True,
+                                     text=True).stdout.strip())
+        made.append(folder)
+        (folder / "bin").mkdir()
+        for part, text in {"detect": f"{detect}{name}", "compile": compile_step,
+                           "release": f"cat <<'END'\n{release}\nEND"}.items():
+            (folder / "bin" / part).write_text(f"#!/bin/sh\nset -e\n{text}\n")
+            (folder / "bin" / part).chmod(0o755)
+        for words in (["init", "-q", "-b", "main"], ["add", "-A"],
+                      ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):
+            subprocess.run(["git", "-C", folder, *words], check=True)
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        return f"file://{folder}"
+
+    yield make_one
+    for folder in made:
+        subprocess.run(["rm", "-rf", folder])
+
+
+def test_classic_buildpacks_in_order(davit, buildpack):
+    one = buildpack("One", 'echo "export FROM_ONE=yes" > "$(dirname "$0")/../export"; echo "token $(cat "$3/API_TOKEN")"\n'
+                           'echo "user $(id -u) stack $STACK"; echo kept >> "$2/count"; mkdir -p "$1/.profile.d"\n'
+                           'echo "export FROM_PROFILE=sourced" > "$1/.profile.d/one.sh"')
+    two = buildpack("Two", 'echo "first said $FROM_ONE, cache $(wc -l < "$2/count")"; echo made > "$1/made"',
+                    "default_process_types:\n  worker: 'while :; do echo \"$(cat made) $FROM_PROFILE $FROM_RELEASE\"; "
+                    "sleep 0.2; done'\nconfig_vars:\n  FROM_RELEASE: released")
+    folder = create(davit, "packs", {".buildpacks": f"{one}#main\n{two}\n",
+                                     "app.json": '{"formation": {"worker": {"quantity": 1}}}'})
+    davit.cli("config", "set", "-a", "packs", "API_TOKEN=s3cret-s3cret", "--no-restart")
+    out = davit.push(folder)
+    assert "-----> One app detected" in out and "-----> Two app detected" in out
+    assert "token [redacted]" in out and "s3cret" not in out
+    assert "user 1000 stack davit" in out and "first said yes, cache 1" in out
+    wait_for(lambda: "made sourced released" in davit.cli("logs", "-a", "packs"), "what the buildpacks made")
+    davit.commit(folder, {"x": ""})
+    assert "cache 2" in davit.push(folder)
+
+
+def test_buildpacks_that_fail_say_which(davit, buildpack):
+    bad = buildpack("Broken", "echo trying; exit 3")
+    folder = create(davit, "broken", {".buildpacks": bad + "\n", "Procfile": "web: x\n"})
+    done = davit.push(folder, ok=False)
+    assert done.returncode and "trying" in done.stderr and "Push rejected, failed to compile Broken app" in done.stderr
+    davit.commit(folder, {".buildpacks": "file:///nowhere/at/all\n"})
+    done = davit.push(folder, ok=False)
+    assert done.returncode and "file:///nowhere/at/all" in done.stderr
+    davit.commit(folder, {".buildpacks": "-upload-pack=touch\n"})
+    done = davit.push(folder, ok=False)
+    assert done.returncode and "is no URL" in done.stderr
+
+
+def test_a_build_is_nobody_on_this_machine(davit):
+    secret = davit.root / "secret"
+    secret.write_text("of the host")
+    script = f"""
+        id -u; cat {secret} 2>&1; test -e {davit.root} && echo host seen
+        grep CapEff /proc/self/status; ls /proc | grep -c '^[0-9]'
+        mount -t tmpfs none /mnt 2>&1; echo 1 > /proc/sys/kernel/panic
+        bash -c 'exec 3<>/dev/tcp/127.0.0.1/{davit.http[1]}' && echo gateway reached
+        bash -c 'exec 3<>/dev/tcp/169.254.169.254/80' && echo metadata reached
+        true
+    """
+    out = davit.push(create(davit, "nobody", make(script)))
+    assert "CapEff:\t0000000000000000" in out
+    assert "of the host" not in out and "host seen" not in out
+    assert "gateway reached" not in out and "metadata reached" not in out
+
+
+def test_a_build_that_needs_too_much_memory_is_told_so(new_davit):
+    davit = new_davit(build_memory=96)
+    greedy = make("python3 -c 'import time; x = bytearray(300 << 20); time.sleep(2)' & wait $!; sleep 1; exit 1")
+    done = davit.push(create(davit, "greedy", greedy), ok=False)
+    assert done.returncode and "build_memory" in done.stderr and "96 MiB" in done.stderr
+
+
+def test_a_build_that_takes_too_long_ends(new_davit):
+    davit = new_davit(build_timeout=10)
+    done = davit.push(create(davit, "endless", make("sleep 1000")), ok=False)
+    assert done.returncode and "longer than 10 s" in done.stderr and "build_timeout" in done.stderr
+
+
+def test_killing_the_operator_leaves_nothing_of_its_builds(davit):
+    folder = create(davit, "killed", make("touch /tmp/started; setsid sleep 4321 & sleep 4321"))
+    push = subprocess.Popen(["git", "-C", folder, "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE, text=True)
+    sleeping = lambda: subprocess.run(["pgrep", "-f", "^sleep 4321$"], capture_output=True).returncode == 0
+    wait_for(sleeping, "the build")
+    parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid]
+    os.kill(build, signal.SIGKILL)
+    said = push.communicate(timeout=60)[1]
+    assert push.returncode and "restarted" in said, said
+    wait_for(lambda: not sleeping(), "the end of its processes")
+    assert not list((davit.run_dir / "build").glob("*"))
+    davit.commit(folder, make("true"))
+    davit.push(folder)
+
+
+def test_app_json_makes_secrets_once(davit):
+    files = {**apps.static("x"), "app.json": json.dumps({"env": {"KEY": {"generator": "secret"}, "MODE": "fast"}})}
+    folder = create(davit, "wishes", files)
+    davit.push(folder)
+    first = json.loads(davit.cli("config", "-a", "wishes", "--json"))
+    assert len(first["KEY"]) == 64 and first["MODE"] == "fast"
+    davit.cli("config", "set", "-a", "wishes", "MODE=slow")
+    davit.commit(folder, apps.static("y"))
+    davit.push(folder)
+    assert json.loads(davit.cli("config", "-a", "wishes", "--json")) == {**first, "MODE": "slow"}
+
+
+def test_a_dockerfile_on_the_stacks_of_this_machine(davit):
+    example = Path(__file__).resolve().parents[2] / "examples/dockerfile"
+    files = {p.name: p.read_text() for p in example.iterdir()}
+    folder = create(davit, "docked", files)
+    out = davit.push(folder)
+    assert "STEP" in out
+    assert davit.get("docked")[1] == "Hello from a Dockerfile\n"
+    davit.commit(folder, {"unrelated.txt": "x"})
+    assert "Using cache" in davit.push(folder)
+    release = davit.request("GET", "/v1/apps/docked/releases/1")
+    (process,) = json.loads(release[1])["processes"]
+    assert process["port"] == 8000 and process["argv"] == ["server"] and process["user"] == "app"
+    assert {c["type"] for c in process["checks"]} == {"startup", "liveness"}
+    davit.commit(folder, {"Dockerfile": "FROM davit/run\nRUN echo about to fail; false\n"})
+    done = davit.push(folder, ok=False)
+    assert done.returncode and "about to fail" in done.stderr and "failed to build the Dockerfile" in done.stderr
+    assert davit.get("docked")[1] == "Hello from a Dockerfile\n"
+
+
+def test_a_procfile_chooses_what_runs_in_an_image(davit):
+    folder = create(davit, "chosen", {"Dockerfile": "FROM davit/run\nRUN echo built > /result\nCMD [\"false\"]\n",
+                                      "Procfile": "worker: while :; do echo it was $(cat /result); sleep 0.2; done\n",
+                                      "app.json": '{"formation": {"worker": {"quantity": 1}}}'})
+    davit.push(folder)
+    wait_for(lambda: "it was built" in davit.cli("logs", "-a", "chosen"), "the worker")
