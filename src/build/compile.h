@@ -24,7 +24,8 @@ struct compiled {
     struct map processes; /* type → command, from bin/release */
     struct map env;       /* config_vars of bin/release: defaults in the image */
     bool depends_known;   /* every buildpack said what its result depends on: */
-    struct strv depends;  /* paths, "$NAME" for a config variable, "$*" for all of them */
+    struct strv depends; /* paths; "?path": only whether it is there, and as what; "$NAME": a config
+     variable, "$*": all of them */
 };
 
 void compiled_release(struct compiled *c);

@@ -8,16 +8,6 @@
 
 /* --- the result of the build before, if nothing it depended on has changed -------------------- */
 
-static bool same_names(const struct strv *a, const struct strv *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (size_t i = 0; i < a->n; i++)
-        if (!streq(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
 static bool layer_there(struct work *w, const char *diff_id)
 {
     _cleanup_free_ char *path = image_layer_path(w->images, diff_id);
@@ -41,7 +31,7 @@ static bool reuse(struct work *w, const struct choice *choice)
 {
     const struct record *last = &w->last;
     if (!last->reusable || !last->buildpacks || !streq(last->buildpacks, choice->digest) ||
-        !same_names(&last->names, &w->record.names) ||
+
         !depends_unchanged(last, w->source.dir, &w->vars) || !stacks_unchanged(w) ||
         (last->compiled && !layer_there(w, last->compiled)))
         return false;
@@ -199,9 +189,7 @@ static int write_image(struct work *w, struct err *err)
 int build_by_buildpacks(struct work *w, struct err *err)
 {
     _cleanup_(choice_release) struct choice choice = {0};
-    int r = tree_names(w->source.dir, &w->record.names, err);
-    if (!r)
-        r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, err);
+    int r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, err);
     if (!r && !reuse(w, &choice))
         r = compile(w, &choice, err);
     if (!r)

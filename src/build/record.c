@@ -11,7 +11,7 @@
 static const struct schema schema = {"record", sizeof(struct record),
                                      (const struct field[]){FIELD(STRING, buildpacks),
                                                             FIELD(MAP, stacks),
-                                                            FIELD(STRV, names),
+
                                                             FIELD(MAP, depends),
                                                             FIELD(BOOL, reusable),
                                                             FIELD(STRING, source),
@@ -57,6 +57,10 @@ static void digest_vars(const struct map *vars, char ret[HASH_LEN + 1])
 static bool digest_one(const char *what, const char *dir, const struct map *vars,
                        char ret[HASH_LEN + 1])
 {
+    if (*what == '?') {
+        text_hash(str_of(tree_kind(dir, what + 1)), ret);
+        return true;
+    }
     if (*what != '$')
         return tree_hash(dir, what, ret, NULL) == 0;
     if (streq(what, "$*")) {

@@ -6,10 +6,10 @@
 #include "build/compile.h"
 
 struct record {
-    char *buildpacks;   /* digest of the buildpacks' names and contents */
-    struct map stacks;  /* recipe → its top layer, of those it was compiled and runs on */
-    struct strv names;  /* at the top of the source tree */
-    struct map depends; /* path, "$NAME" or "$*" → digest */
+    char *buildpacks;  /* digest of the buildpacks' names and contents */
+    struct map stacks; /* recipe → its top layer, of those it was compiled and runs on */
+
+    struct map depends; /* as in struct compiled, → digest */
     bool reusable;      /* depends is all it depended on */
     char *source;       /* layer of the last source tree: unchanged files are linked from there */
     struct strv run;    /* layers below the source */

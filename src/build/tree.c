@@ -54,15 +54,19 @@ int tree_read(const char *dir, const char *path, struct buf *ret, struct err *er
     return n < 0 ? err_errno(err, "reading %s", path) : buf_check(ret, path, err);
 }
 
-static bool is_kind(const char *dir, const char *path, mode_t kind)
+const char *tree_kind(const char *dir, const char *path)
 {
     struct stat st;
     _cleanup_close_ int fd = open_in(dir, path, O_PATH);
-    return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == kind;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return "-";
+    return S_ISREG(st.st_mode) ? "file" : S_ISDIR(st.st_mode) ? "folder" : "other";
 }
 
-bool tree_has_file(const char *dir, const char *path) { return is_kind(dir, path, S_IFREG); }
-bool tree_has_folder(const char *dir, const char *path) { return is_kind(dir, path, S_IFDIR); }
+bool tree_has_file(const char *dir, const char *path)
+{
+    return streq(tree_kind(dir, path), "file");
+}
 
 static int names_of(int fd, const char *path, struct strv *ret, struct err *err)
 {

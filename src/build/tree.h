@@ -11,7 +11,9 @@ enum { HASH_LEN = 64 };
  * ERR_INVALID for what is no regular file or lies outside. */
 int tree_read(const char *dir, const char *path, struct buf *ret, struct err *err);
 bool tree_has_file(const char *dir, const char *path);
-bool tree_has_folder(const char *dir, const char *path);
+
+/* What it is: "file", "folder", "other", or "-" for nothing; links inside are followed. */
+const char *tree_kind(const char *dir, const char *path);
 /* The names in `dir` itself, sorted. */
 int tree_names(const char *dir, struct strv *ret, struct err *err);
 /* A digest in hex of what `path` below `dir` is: a file's content and whether it may be executed, a

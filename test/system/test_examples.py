@@ -23,8 +23,8 @@ def needs(host):
         pytest.skip(f"{host} can't be reached: {e}")
 
 
-@pytest.mark.parametrize("name, says", [("hello", "Hello from hello, release 1"), ("static", "Hello from a static site"),
-                                        ("c", "Hello from C"), ("worker", "Hello from release 1"),
+@pytest.mark.parametrize("name, says", [("hello", "Hello from hello, release v1"), ("static", "Hello from a static site"),
+                                        ("c", "Hello from C"), ("worker", "Hello from release v1"),
                                         ("websocket", "<title>WebSocket</title>")])
 def test_examples_without_dependencies(davit, name, says):
     deploy(davit, name)
@@ -56,5 +56,5 @@ def test_newer_node(davit):
                              "server.js": "require('http').createServer((q, s) => s.end(process.version))"
                                           ".listen(process.env.PORT)"}, "newer")
     davit.create_app("newer", folder)
-    assert "Node.js 20" in davit.push(folder)
+    assert "Node.js v20." in davit.push(folder)
     assert davit.get("newer")[1].startswith("v20.")

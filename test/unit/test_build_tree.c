@@ -128,7 +128,8 @@ static void a_result_is_good_while_what_it_depends_on_is(void **state)
     put(s, "server.js", "1");
     map_set(&vars, "TOKEN", "t");
     map_set(&vars, "OTHER", "o");
-    depends((const char *const[]){"package.json", "package-lock.json", "$TOKEN", "$ABSENT", NULL},
+    depends((const char *const[]){"package.json", "package-lock.json", "$TOKEN", "$ABSENT",
+                                  "?server.js", "?public", NULL},
             &d);
     assert_true(depends_digest(&d, s->dir, &vars, &r.depends));
 
@@ -148,6 +149,11 @@ static void a_result_is_good_while_what_it_depends_on_is(void **state)
     map_set(&vars, "ABSENT", "");
     assert_false(depends_unchanged(&again, s->dir, &vars));
     map_unset(&vars, "ABSENT");
+    put(s, "public/index.html", "");
+    assert_false(depends_unchanged(&again, s->dir, &vars));
+    _cleanup_free_ char *public = path_join(s->dir, "public");
+    dir_remove(public, NULL);
+    assert_true(depends_unchanged(&again, s->dir, &vars));
     put(s, "package-lock.json", "{}");
     assert_false(depends_unchanged(&again, s->dir, &vars));
     record_release(&r);
