@@ -44,6 +44,7 @@ int child_start(uv_loop_t *loop, struct spawn *s, void (*ended)(void *arg), void
     s->new_session = true;
     s->pidfd = &pidfd;
     pid_t pid = spawn_start(s, err);
+    s->pidfd = NULL; /* ours, and gone when we return */
     if (pid < 0)
         return pid;
     struct child *c = xcalloc(1, sizeof(*c));
