@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-bool str_eq(struct str a, struct str b) { return a.len == b.len && !memcmp(a.ptr, b.ptr, a.len); }
+/* An empty view may have no ptr at all, which memcmp does not like. */
+bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (!a.len || !memcmp(a.ptr, b.ptr, a.len));
+}
 
 bool str_starts(struct str s, struct str prefix)
 {
-    return s.len >= prefix.len && !memcmp(s.ptr, prefix.ptr, prefix.len);
+    return s.len >= prefix.len && (!prefix.len || !memcmp(s.ptr, prefix.ptr, prefix.len));
 }
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
