@@ -73,14 +73,6 @@ void view_formation(struct api *api, const char *app, struct counts *ret)
     }
 }
 
-void counts_release(struct counts *c)
-{
-    for (size_t i = 0; i < c->n; i++)
-        free(c->items[i].name);
-    free(c->items);
-    *c = (struct counts){0};
-}
-
 static char *url(const struct config *c, const char *host, const char *path)
 {
     if (c->http_port == 80)

@@ -22,6 +22,4 @@ void view_formation(struct api *api, const char *app, struct counts *ret);
 char *view_url(const struct config *c, const char *app);
 char *view_git_url(const struct config *c, const char *app);
 
-void counts_release(struct counts *c);
-
 #endif

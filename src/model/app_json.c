@@ -282,9 +282,7 @@ void app_json_release(struct app_json *a)
         free(w->value);
     }
     free(a->env.items);
-    for (size_t i = 0; i < a->formation.n; i++)
-        free(a->formation.items[i].name);
-    free(a->formation.items);
+    counts_release(&a->formation);
     strv_release(&a->buildpacks);
     free(a->predeploy);
     free(a->postdeploy);

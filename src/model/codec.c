@@ -80,7 +80,7 @@ void counts_set(struct counts *c, const char *name, int64_t n)
     c->items[c->n++] = (struct count){xstrdup(name), n};
 }
 
-static void counts_release(struct counts *c)
+void counts_release(struct counts *c)
 {
     for (size_t i = 0; i < c->n; i++)
         free(c->items[i].name);

@@ -61,6 +61,7 @@ struct counts {
 
 int64_t counts_get(const struct counts *c, const char *name, int64_t otherwise);
 void counts_set(struct counts *c, const char *name, int64_t n);
+void counts_release(struct counts *c);
 
 /* A list of structs of one noun; `items` is an array of n elements. */
 struct list {
