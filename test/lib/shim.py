@@ -70,6 +70,8 @@ class Machine:
         """Those whose root or command line is this machine's."""
         for p in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
+                if ") Z " in (p / "stat").read_text():
+                    continue  # its parent's to reap
                 if any(self.cgroup in line for line in (p / "cgroup").read_text().splitlines()):
                     yield p.name
                 elif str(self.root) in (p / "cmdline").read_text():

@@ -187,13 +187,17 @@ static void layers_become_one_tree(void **state)
 
 static char group[40];
 
-/* The group's folders, made by hand in whatever hierarchies there are. */
+/* Of pure version 2 the one, else each that is mounted below. */
+#define HIERARCHIES                                                                                \
+    "if [ -e /sys/fs/cgroup/cgroup.procs ]; then all=/sys/fs/cgroup; else all=/sys/fs/cgroup/*; "  \
+    "fi; "
+
+/* The group's folders, made by hand. */
 static void make_group(const char *below)
 {
-    _cleanup_free_ char *script =
-        xasprintf("for h in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -e $h/cgroup.procs ] && mkdir -p "
-                  "$h/%s%s; done; true",
-                  group, below);
+    _cleanup_free_ char *script = xasprintf(
+        HIERARCHIES "for h in $all; do [ -e $h/cgroup.procs ] && mkdir -p $h/%s%s; done; true",
+        group, below);
     pid_t pid = fork();
     if (pid == 0) {
         execl("/bin/sh", "sh", "-c", script, NULL);
@@ -208,7 +212,8 @@ static void make_group(const char *below)
 static pid_t busy_process(const char *below)
 {
     _cleanup_free_ char *script = xasprintf(
-        "exec 2>/dev/null; for h in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -d $h/%s%s ] && "
+        HIERARCHIES
+        "exec 2>/dev/null; for h in $all; do [ -d $h/%s%s ] && "
         "echo $$ > $h/%s%s/cgroup.procs; done; echo ok >&3; for i in $(seq 50); do sleep 1000 & "
         "sleep 0.001; done; sleep 1000",
         group, below, group, below);
