@@ -20,6 +20,7 @@ struct job {
     struct cancel cancel;
     volatile bool cancelled;
     bool done;
+    int64_t started; /* mono ms */
     uv_work_t work;
 };
 
@@ -56,6 +57,8 @@ static void on_done(uv_work_t *work, int status)
     (void)status;
     struct job *j = work->data;
     j->done = true;
+    log_info("build %s of %s %s after %lld ms", j->in.build.id, j->in.build.app,
+             build_state_names[j->result.state], (long long)(time_mono_ms() - j->started));
     operator_poke(j->builder->op);
 }
 
@@ -64,6 +67,7 @@ static void start_job(struct builder *b, const struct build *build)
     struct job *j = xcalloc(1, sizeof(*j));
     const struct config_vars *vars = newest_config(operator_mirror(b->op), build->app);
     j->builder = b;
+    j->started = time_mono_ms();
     model_copy(&build_schema, build, &j->in.build);
     if (vars)
         map_copy(&j->in.vars, &vars->vars);
