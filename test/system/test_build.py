@@ -191,3 +191,29 @@ def test_a_procfile_chooses_what_runs_in_an_image(davit):
                                       "app.json": '{"formation": {"worker": {"quantity": 1}}}'})
     davit.push(folder)
     wait_for(lambda: "it was built" in davit.cli("logs", "-a", "chosen"), "the worker")
+
+
+def test_a_secret_is_mounted_into_a_dockerfiles_step_and_stays_out_of_the_image(davit):
+    folder = create(davit, "sealed", {
+        "Dockerfile": "FROM davit/run\nRUN --mount=type=secret,id=TOKEN sha256sum < /run/secrets/TOKEN > /digest\n"
+                      "RUN env | grep -c TOKEN > /seen || true\n",
+        "Procfile": "worker: while :; do echo digest $(cat /digest) seen $(cat /seen) $(ls /run/secrets 2>&1); sleep 0.2; done\n",
+        "app.json": '{"formation": {"worker": {"quantity": 1}}}'})
+    davit.cli("config", "set", "-a", "sealed", "TOKEN=wiMkb92yz7", "--no-restart")
+    davit.push(folder)
+    import hashlib
+    digest = hashlib.sha256(b"wiMkb92yz7").hexdigest()
+    wait_for(lambda: f"digest {digest} - seen 0" in davit.cli("logs", "-a", "sealed"), "the digest of the secret")
+
+
+def test_an_image_is_deployed_as_it_is(davit, tmp_path):
+    example = Path(__file__).resolve().parents[2] / "examples/dockerfile"
+    folder = create(davit, "origin", {p.name: p.read_text() for p in example.iterdir()})
+    davit.push(folder)
+    layout = davit.root / "var/cache/davit/build/apps/origin/buildah/images"
+    davit.cli("apps", "create", "taken", cwd=tmp_path)
+    davit.cli("deploy", "-a", "taken", "--image", f"oci:{layout}:origin")
+    assert davit.get("taken")[1] == "Hello from a Dockerfile\n"
+    done = davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/nothing", ok=False)
+    assert done.returncode and "nothing" in done.stderr + done.stdout
+    assert davit.get("taken")[1] == "Hello from a Dockerfile\n"
