@@ -195,6 +195,18 @@ static void reap_strays(struct shim *s)
         waitpid(dead.si_pid, NULL, 0);
 }
 
+static const char *why_no_start(const struct shim *s, int status)
+{
+    static char text[64];
+    if (s->killed)
+        return s->policy.state == SHIM_ABORTING ? "stopped while it was being started"
+                                                : "crun did not start it in time";
+    if (s->log.last[0])
+        return s->log.last;
+    snprintf(text, sizeof(text), "crun ended with status %d", status);
+    return text;
+}
+
 static void on_crun_end(struct shim *s)
 {
     int status, sig;
@@ -211,11 +223,7 @@ static void on_crun_end(struct shim *s)
         return;
     }
     drain(s);
-    char text[64];
-    snprintf(text, sizeof(text), "crun ended with status %d", status);
-    set_reason(s, s->killed        ? "crun did not start it in time"
-                  : s->log.last[0] ? s->log.last
-                                   : text);
+    set_reason(s, why_no_start(s, status));
     applog_say(&s->log, "Could not start: %s", s->status.reason);
     clear(s);
     reap_strays(s);
