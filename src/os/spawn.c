@@ -29,6 +29,20 @@ __attribute__((no_sanitize("address"))) static int become(uid_t uid, gid_t gid)
     return uid ? (int)syscall(SYS_setresuid, uid, uid, uid) : 0;
 }
 
+/* All signals, those too that libc keeps to itself and doesn't let signal() touch: GNU make, for
+ * one, hands them on ignored. The kernel's struct sigaction, all zero, is SIG_DFL. */
+__attribute__((no_sanitize("address"))) static void forget_signals(void)
+{
+    static const struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        unsigned long mask;
+    } standard;
+    for (int sig = 1; sig < NSIG; sig++)
+        syscall(SYS_rt_sigaction, sig, &standard, NULL, sizeof(standard.mask));
+}
+
 /* Runs in the child, in the parent's memory and while that stands still: only async-signal-safe
  * calls. Never returns; AddressSanitizer would remember its frames for whatever is mapped there
  * next. */
@@ -40,8 +54,7 @@ __attribute__((no_sanitize("address"))) static int child(void *arg)
     int report = b->report;
     sigset_t none;
     sigemptyset(&none);
-    for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL);
+    forget_signals();
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (s->new_session)
         setsid();

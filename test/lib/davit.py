@@ -25,7 +25,9 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("DAVIT_BUILD", REPO / "build"))
-CACHE = Path(os.environ.get("DAVIT_TEST_CACHE", "/var/tmp/davit-test"))
+# Roots are linked to it, so both must lie in one file system.
+CACHE = Path(os.environ.get("DAVIT_TEST_CACHE") or
+             ("/var/tmp" if os.stat("/var/tmp").st_dev == os.stat("/tmp").st_dev else "/tmp") + "/davit-test")
 
 
 def wait_for(condition, what, seconds=30.0):
