@@ -1,12 +1,8 @@
 #include "build/dockerfile.h"
 
-#include <jansson.h>
-
 #include "build/stage.h"
 #include "build/tree.h"
 #include "os/file.h"
-
-enum { INSPECT_MAX = 4 << 20 };
 
 const char *dockerfile_find(const char *dir)
 {
@@ -94,28 +90,19 @@ static int run(const struct dockerfile *d, const struct strv *layers, const stru
     return stage_run(stage, &container, cache, s->out, err);
 }
 
+/* What lies in the cache is the build's to choose: it may be a link to anything. */
 static int import(const struct dockerfile *d, const char *cache, char **ret, struct err *err)
 {
-    _cleanup_free_ char *source = xasprintf("oci:%s/images:%s", cache, d->app);
+    _cleanup_free_ char *tar = path_join(cache, "image.tar");
+    _cleanup_free_ char *source = xasprintf("docker-archive:%s", tar);
+    if (!tree_has_file(cache, "image.tar"))
+        return err_set(err, ERR_UNPROCESSABLE, "the build left no image");
     int r = image_import(d->stacks->images, source, NULL, ret, err);
+    unlink(tar);
     return r ? err_wrap(err, "taking in the image that was built") : 0;
 }
 
-/* OCI images have no place for HEALTHCHECK, so Buildah's own description of the image is asked. */
-static char *read_healthcheck(const struct stage *stage)
-{
-    _cleanup_(buf_release) struct buf text = BUF_CAP(INSPECT_MAX);
-    if (tree_read(stage->dir, "out/image.json", &text, NULL) < 0)
-        return NULL;
-    json_t *image = json_loadb(text.ptr, text.len, 0, NULL);
-    json_t *config = json_object_get(json_object_get(image, "Docker"), "config");
-    char *check = json_dumps(json_object_get(config, "Healthcheck"), JSON_COMPACT);
-    json_decref(image);
-    return check;
-}
-
-int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_healthcheck,
-                     struct err *err)
+int dockerfile_build(const struct dockerfile *d, char **ret_digest, struct err *err)
 {
     const struct stacks *s = d->stacks;
     _cleanup_(strv_release) struct strv layers = {0};
@@ -135,8 +122,6 @@ int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_h
         r = run(d, &layers, &stage, upper, cache, err);
     if (!r)
         r = import(d, cache, ret_digest, err);
-    if (!r)
-        *ret_healthcheck = read_healthcheck(&stage);
     if (upper)
         dir_remove(upper, NULL);
     return r;

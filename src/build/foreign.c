@@ -6,15 +6,11 @@
 #include "build/work.h"
 
 /* The processes of an image that somebody else made: its own, or those of a Procfile. */
-static int take_image(struct work *w, char **healthcheck, struct err *err)
+static int take_image(struct work *w, struct err *err)
 {
     struct image i = {0};
     struct list *processes = &w->result->processes;
     int r = image_get(w->images, w->result->image, &i, err);
-    if (!r && healthcheck && *healthcheck) {
-        free(i.healthcheck);
-        i.healthcheck = TAKE_PTR(*healthcheck);
-    }
     for (size_t k = 0; !r && k < processes->n; k++)
         image_defaults(&i, list_at(processes, struct process, k));
     if (!r && !processes->n)
@@ -25,7 +21,6 @@ static int take_image(struct work *w, char **healthcheck, struct err *err)
 
 int build_by_dockerfile(struct work *w, const char *file, struct err *err)
 {
-    _cleanup_free_ char *healthcheck = NULL;
     struct stacks s = work_stacks(w);
     int r = dockerfile_build(&(struct dockerfile){.stacks = &s,
                                                   .id = w->in->build.id,
@@ -33,16 +28,16 @@ int build_by_dockerfile(struct work *w, const char *file, struct err *err)
                                                   .file = file,
                                                   .source = w->source.diff_id,
                                                   .vars = &w->vars},
-                             &w->result->image, &healthcheck, err);
+                             &w->result->image, err);
     const struct map none = {0};
     if (!r)
         r = work_processes(w, &none, err);
-    return r ? r : take_image(w, &healthcheck, err);
+    return r ? r : take_image(w, err);
 }
 
 int build_by_image(struct work *w, struct err *err)
 {
     output_step(&w->out, "Fetching %s", w->in->build.image);
     int r = image_import(w->images, w->in->build.image, NULL, &w->result->image, err);
-    return r ? r : take_image(w, NULL, err);
+    return r ? r : take_image(w, err);
 }

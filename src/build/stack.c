@@ -18,16 +18,16 @@ struct recipe {
 };
 
 static const struct recipe recipes[] = {
-    {"stack-run", NULL, "run stack", "ca-certificates netbase tzdata"},
-    {"stack-build", "stack-run", "build stack",
+    {"stack-run", NULL, "the run stack", "ca-certificates netbase tzdata"},
+    {"stack-build", "stack-run", "the build stack",
      "build-essential cmake meson ninja-build pkg-config git curl python3 file xz-utils unzip"},
-    {"runtime-nodejs-18", "stack-run", "Node.js 18 runtime", "nodejs"},
-    {"compile-nodejs-18", "stack-build", "Node.js 18 compile layer", "nodejs libnode-dev"},
-    {"runtime-python-3", "stack-run", "Python 3 runtime", "python3"},
-    {"compile-python-3", "stack-build", "Python 3 compile layer", "python3-pip python3-dev"},
-    {"compile-go", "stack-build", "Go compile layer", "golang-go"},
-    {"runtime-nginx", "stack-run", "nginx runtime", "nginx-light"},
-    {"tool-buildah", "stack-run", "Dockerfile builder", "buildah crun"},
+    {"runtime-nodejs-18", "stack-run", "the Node.js 18 runtime", "nodejs"},
+    {"compile-nodejs-18", "stack-build", "the Node.js 18 compile layer", "nodejs libnode-dev"},
+    {"runtime-python-3", "stack-run", "the Python 3 runtime", "python3"},
+    {"compile-python-3", "stack-build", "the Python 3 compile layer", "python3-pip python3-dev"},
+    {"compile-go", "stack-build", "the Go compile layer", "golang-go"},
+    {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
+    {"tool-buildah", "stack-run", "the Dockerfile builder", "buildah crun"},
     {"tool-npm", NULL, "npm", NULL, "npm@10"},
 };
 
@@ -59,7 +59,7 @@ static int find_recipe(const char *name, struct found *ret, struct err *err)
         }
     if (!str_starts(str_of(name), STR("node-")) || semver_parse(str_of(name + 5), &v, NULL) < 0)
         return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
-    ret->title = xasprintf("Node.js %s runtime", name + 5);
+    ret->title = xasprintf("the Node.js %s runtime", name + 5);
     ret->npm = xasprintf("%s@%s", NODE_PACKAGE, name + 5);
     ret->recipe = (struct recipe){.name = name, .title = ret->title, .npm = ret->npm};
     return 0;
@@ -354,7 +354,7 @@ static int keep(const struct stacks *s, const struct recipe *r, const struct str
 static int make(const struct stacks *s, const struct recipe *r, const struct strv *parent,
                 struct strv *ret, struct err *err)
 {
-    output_step(s->out, "Preparing the %s (once)", r->title);
+    output_step(s->out, "Preparing %s (once)", r->title);
     _cleanup_free_ char *dir = NULL;
     char *diff_id = NULL;
     int e = image_tmp_dir(s->images, &dir, err);
@@ -365,7 +365,7 @@ static int make(const struct stacks *s, const struct recipe *r, const struct str
         e = keep(s, r, parent, dir, &diff_id, err);
     dir_remove(dir, NULL); /* gone already if it became the layer */
     if (e < 0)
-        return err_wrap(err, "preparing the %s", r->title);
+        return err_wrap(err, "preparing %s", r->title);
     strv_take(ret, diff_id);
     return 0;
 }

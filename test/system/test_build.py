@@ -207,13 +207,21 @@ def test_a_secret_is_mounted_into_a_dockerfiles_step_and_stays_out_of_the_image(
 
 
 def test_an_image_is_deployed_as_it_is(davit, tmp_path):
-    example = Path(__file__).resolve().parents[2] / "examples/dockerfile"
-    folder = create(davit, "origin", {p.name: p.read_text() for p in example.iterdir()})
-    davit.push(folder)
-    layout = davit.root / "var/cache/davit/build/apps/origin/buildah/images"
+    layout = davit.root / "var/cache/davit/build/layouts/run"
+    if not layout.exists():
+        folder = create(davit, "layouts", {"Dockerfile": "FROM davit/run\nCMD sleep 1000\n", "Procfile": "worker: sleep 1000\n"})
+        davit.push(folder)
+    subprocess.run(["cp", "-a", layout, tmp_path / "image"], check=True)
+    server = ("use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 8123, Listen => 9, ReuseAddr => 1) or die; "
+              "while ($c = $s->accept) { sysread $c, $_, 4096; "
+              "print $c qq(HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\nConnection: close\\r\\n\\r\\nit!); close $c }")
     davit.cli("apps", "create", "taken", cwd=tmp_path)
-    davit.cli("deploy", "-a", "taken", "--image", f"oci:{layout}:origin")
-    assert davit.get("taken")[1] == "Hello from a Dockerfile\n"
+    done = davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/image:latest", ok=False)
+    assert done.returncode and "neither ENTRYPOINT nor CMD" in done.stderr + done.stdout
+    subprocess.run(["umoci", "config", "--image", f"{tmp_path}/image:latest", "--config.exposedports", "8123/tcp",
+                    "--config.user", "app", "--config.cmd", "perl", "--config.cmd", "-e", "--config.cmd", server], check=True)
+    davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/image:latest")
+    assert davit.get("taken")[:2] == (200, "it!")
     done = davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/nothing", ok=False)
     assert done.returncode and "nothing" in done.stderr + done.stdout
-    assert davit.get("taken")[1] == "Hello from a Dockerfile\n"
+    assert davit.get("taken")[:2] == (200, "it!")
