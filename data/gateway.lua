@@ -7,7 +7,6 @@ local html = page:read("a")
 page:close()
 
 core.register_action("late", { "tcp-res" }, function(txn)
-    txn:set_var("txn.error", "H12")
     local reply = txn:reply({ status = 503, reason = "Service Unavailable" })
     reply:add_header("Content-Type", "text/html; charset=utf-8")
     reply:add_header("Davit-Error", "H12")

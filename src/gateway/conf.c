@@ -19,8 +19,8 @@ const struct conf_page conf_pages[] = {
 /* The fields of a request's log line, separated by tabs: log.c's enum field. The path is the last,
  * so that a line that is too long loses only its end. */
 #define LOG_FORMAT                                                                                 \
-    "%[date(0,us)]\\t%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"               \
-    "\\t%[var(txn.id)]\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%[var(txn.error)]\\t%{+E}HU"
+    "%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"                               \
+    "\\t%[var(txn.id)]\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%{+E}HU"
 
 /* A connection needs two descriptors, an idle one to a server one more; the rest is for sockets
  * and tables. */
@@ -76,16 +76,6 @@ static void add_defaults(struct buf *b)
                 "  http-request disable-l7-retry unless METH_GET || { method OPTIONS }\n");
 }
 
-static void add_listeners(struct buf *b, const struct config *c)
-{
-    const char *open = strchr(c->listen, ':') ? "[" : "", *close = *open ? "]" : "";
-    buf_addf(b, "frontend web from common\n  bind %s%s%s:%lld\n", open, c->listen, close,
-             (long long)c->http_port);
-    if (c->https_port)
-        buf_addf(b, "  bind %s%s%s:%lld ssl crt " CONF_CERT " alpn h2,http/1.1\n", open, c->listen,
-                 close, (long long)c->https_port);
-}
-
 static void add_return(struct buf *b, const struct config *c, const char *status, const char *page,
                        const char *condition)
 {
@@ -96,10 +86,11 @@ static void add_return(struct buf *b, const struct config *c, const char *status
              *page == 'H' ? page : "", condition);
 }
 
-static void add_frontend(struct buf *b, const struct config *c)
+/* What both frontends do. Order and wording are for speed: every request comes through here. */
+static void add_requests(struct buf *b, const struct config *c)
 {
-    add_listeners(b, c);
-    buf_adds(b, "  log global\n"
+    buf_adds(b, "defaults web from common\n"
+                "  log global\n"
                 "  log-format \"" LOG_FORMAT "\"\n");
     add_return(b, c, "405", "405", "if METH_CONNECT");
     add_return(b, c, "414", "414", "if { url_len gt 8192 }");
@@ -110,25 +101,33 @@ static void add_frontend(struct buf *b, const struct config *c)
                 "  http-request set-var(txn.app) var(txn.host),map_str(hosts.map)\n"
                 "  http-request set-var(txn.app) var(txn.host),field(2,.,0),map_str(wild.map) "
                 "if !{ var(txn.app) -m found } { var(txn.host) -m reg ^[a-z0-9_-]+\\. }\n"
-                "  http-request set-var(txn.id) req.hdr(x-request-id) "
-                "if { req.hdr(x-request-id) -m reg ^[A-Za-z0-9-]{20,200}$ }\n"
-                "  http-request set-var(txn.id) uuid unless { var(txn.id) -m found }\n"
                 "  http-request set-var(txn.upload) bool(true) "
                 "unless METH_GET || { req.hdr_val(content-length) le 65536 }\n"
-                "  http-request set-header X-Request-Id %[var(txn.id)]\n"
+                "  http-request set-header X-Request-Id %[uuid] "
+                "unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9-]{20,200}$ }\n"
+                "  http-request set-var(txn.id) req.hdr(x-request-id)\n"
                 "  http-request set-header X-Request-Start %[var(txn.start)]\n"
                 "  http-request set-header X-Forwarded-For %[src]\n"
-                "  http-request set-header X-Forwarded-Proto http unless { ssl_fc }\n"
-                "  http-request set-header X-Forwarded-Proto https if { ssl_fc }\n"
-                "  http-request set-header X-Forwarded-Port %[dst_port]\n"
                 "  http-request add-header Via \"%[req.ver] davit\"\n"
                 /* a refused connection fails at once, one that timed out after 5 s */
                 "  http-after-response set-header Davit-Error H19 if { status 503 } "
                 "{ res.hdr(davit-error) H21 } { date(0,ms),sub(txn.start) ge 4900 }\n");
-    buf_addf(b, "  use_backend api if { var(txn.host) -m str api.%s }\n", c->domain);
-    buf_adds(b, "  use_backend %[var(txn.app),map_str(apps.map,H99)] "
-                "if { var(txn.app) -m found }\n"
-                "  default_backend unknown\n");
+}
+
+static void add_frontend(struct buf *b, const struct config *c, const char *scheme, int64_t port,
+                         const char *options)
+{
+    const char *open = strchr(c->listen, ':') ? "[" : "", *close = *open ? "]" : "";
+    buf_addf(b,
+             "frontend %s from web\n"
+             "  bind %s%s%s:%lld%s\n"
+             "  http-request set-header X-Forwarded-Proto %s\n"
+             "  http-request set-header X-Forwarded-Port %lld\n"
+             "  use_backend api if { var(txn.host) -m str api.%s }\n"
+             "  use_backend %%[var(txn.app),map_str(apps.map,H99)] if { var(txn.app) -m found }\n"
+             "  default_backend unknown\n",
+             scheme, open, c->listen, close, (long long)port, options, scheme, (long long)port,
+             c->domain);
 }
 
 /* Pushes and followed logs may last: only silence of an hour ends them. */
@@ -175,7 +174,10 @@ static void add_settings(const struct config *c, struct conf_limits limits, stru
 {
     add_global(b, c, limits);
     add_defaults(b);
-    add_frontend(b, c);
+    add_requests(b, c);
+    add_frontend(b, c, "http", c->http_port, "");
+    if (c->https_port)
+        add_frontend(b, c, "https", c->https_port, " ssl crt " CONF_CERT " alpn h2,http/1.1");
     add_answers(b, c);
 }
 

@@ -13,7 +13,7 @@
 #define PIPE_FILE "log.fifo"
 enum {
     PIPE_SIZE = 1 << 20, /* what an unprivileged user may have */
-    CHUNK = 256 * 1024,  /* read at once */
+    CHUNK = 64 * 1024,   /* read at once */
     LINE_MAX_LEN = 8192, /* of the final form */
     OPEN_MAX = 200,      /* files kept open */
 };
@@ -38,7 +38,6 @@ int log_pipe_for_reader(int dir_fd, struct err *err) { return open_pipe(dir_fd, 
 
 /* In the order of conf.c's LOG_FORMAT. */
 enum field {
-    F_WHEN,
     F_APP,
     F_END,
     F_STATUS,
@@ -54,7 +53,6 @@ enum field {
     F_BYTES,
     F_VERSION,
     F_TLS,
-    F_ERROR,
     F_PATH,
     FIELDS
 };
@@ -65,6 +63,7 @@ static const struct {
     char who, when;
     enum gateway_error error;
 } endings[] = {
+    {'L', 'H', GATEWAY_H12}, /* gateway.lua */
     {'s', 'H', GATEWAY_H12}, {'s', 'C', GATEWAY_H19}, {'S', 'C', GATEWAY_H21},
     {'S', 'H', GATEWAY_H13}, {'P', 'H', GATEWAY_H13}, {'S', '*', GATEWAY_H18},
     {'K', '*', GATEWAY_H18}, {'D', '*', GATEWAY_H18}, {'s', '*', GATEWAY_H15},
@@ -74,9 +73,9 @@ static const struct {
 
 static enum gateway_error ending(const struct str f[FIELDS])
 {
-    for (int e = GATEWAY_OK + 1; e <= GATEWAY_H99; e++) {
+    for (int e = GATEWAY_OK + 1; *f[F_BACKEND].ptr == 'H' && e <= GATEWAY_H99; e++) {
         struct str code = str_of(gateway_error_code((enum gateway_error)e));
-        if (str_eq(f[F_BACKEND], code) || str_eq(f[F_ERROR], code))
+        if (str_eq(f[F_BACKEND], code))
             return (enum gateway_error)e;
     }
     char who = f[F_END].ptr[0], when = f[F_END].ptr[1];
@@ -90,19 +89,28 @@ static enum gateway_error ending(const struct str f[FIELDS])
     return GATEWAY_OK;
 }
 
-/* "-1": it never came to that. */
-static void add_ms(struct buf *b, const char *name, int64_t ms)
-{
-    if (ms >= 0)
-        buf_addf(b, " %s%lldms", name, (long long)ms);
-    else
-        buf_addf(b, " %s", name);
-}
-
 static int64_t number(struct str s)
 {
     uint64_t n;
     return str_to_u64(s, 0, INT64_MAX, &n, NULL) < 0 ? -1 : (int64_t)n;
+}
+
+static void add_number(struct buf *b, int64_t n)
+{
+    char digits[20], *p = digits + sizeof(digits);
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+/* Negative: it never came to that. */
+static void add_ms(struct buf *b, int64_t ms)
+{
+    if (ms < 0)
+        return;
+    add_number(b, ms);
+    buf_adds(b, "ms");
 }
 
 static void add_str(struct buf *b, struct str s) { buf_add(b, s.ptr, s.len); }
@@ -142,30 +150,40 @@ static bool split(struct str raw, struct str f[FIELDS])
             return false;
         f[i] = i + 1 < FIELDS ? str_cut(&raw, '\t') : raw;
     }
-    return f[F_END].len >= 2 && f[F_APP].len && path_is_component("x") &&
-           !str_eq(f[F_APP], STR("-"));
+    return f[F_END].len >= 2 && f[F_BACKEND].len && f[F_APP].len && !str_eq(f[F_APP], STR("-"));
 }
 
-static void add_time(struct buf *b, int64_t us)
+/* 499 is what nginx calls a client that went away; no status at all is our failure. */
+static int64_t status_of(const struct str f[FIELDS], enum gateway_error e)
 {
-    char text[TIME_TEXT_LEN + 1];
-    time_log_text(us, text);
-    buf_adds(b, text);
+    int64_t status = number(f[F_STATUS]);
+    return status > 0 ? status : e == GATEWAY_H27 ? 499 : 503;
 }
 
-bool log_format_line(struct str raw, struct str *ret_app, struct buf *b)
+static int64_t service_of(const struct str f[FIELDS])
 {
-    struct str f[FIELDS];
+    int64_t first_byte = number(f[F_RESPONSE]), rest = number(f[F_DATA]);
+    return first_byte < 0 ? -1 : first_byte + MAX(rest, (int64_t)0);
+}
+
+static void add_outcome(struct buf *b, enum gateway_error e)
+{
+    if (e)
+        buf_addf(b, " davit[router]: at=error code=%s desc=\"%s\" method=", gateway_error_code(e),
+                 gateway_error_text(e));
+    else
+        buf_adds(b, " davit[router]: at=info method=");
+}
+
+bool log_format_line(struct str raw, const char *when, struct str *ret_app, struct buf *b)
+{
+    struct str f[FIELDS], app, process = {0}, id;
     if (!split(raw, f))
         return false;
-    add_time(b, number(f[F_WHEN]));
+    server_name_parts(f[F_SERVER], &app, &process, &id);
     enum gateway_error e = ending(f);
-    buf_adds(b, " davit[router]: at=");
-    if (e)
-        buf_addf(b, "error code=%s desc=\"%s\"", gateway_error_code(e), gateway_error_text(e));
-    else
-        buf_adds(b, "info");
-    buf_adds(b, " method=");
+    buf_adds(b, when);
+    add_outcome(b, e);
     add_str(b, f[F_METHOD]);
     buf_adds(b, " path=\"");
     add_str(b, path_of(f[F_PATH]));
@@ -176,17 +194,14 @@ bool log_format_line(struct str raw, struct str *ret_app, struct buf *b)
     buf_adds(b, " fwd=\"");
     add_str(b, f[F_CLIENT]);
     buf_adds(b, "\" dyno=");
-    struct str app, process, id;
-    if (server_name_parts(f[F_SERVER], &app, &process, &id))
-        add_str(b, process);
-    int64_t response = number(f[F_RESPONSE]), data = number(f[F_DATA]);
-    add_ms(b, "connect=", number(f[F_CONNECT]));
-    add_ms(b, "service=", response < 0 ? -1 : response + MAX(data, (int64_t)0));
-    int64_t status = number(f[F_STATUS]);
-    buf_addf(b, " status=%lld bytes=",
-             (long long)(status > 0         ? status
-                         : e == GATEWAY_H27 ? 499
-                                            : 503));
+    add_str(b, process);
+    buf_adds(b, " connect=");
+    add_ms(b, number(f[F_CONNECT]));
+    buf_adds(b, " service=");
+    add_ms(b, service_of(f));
+    buf_adds(b, " status=");
+    add_number(b, status_of(f, e));
+    buf_adds(b, " bytes=");
     add_str(b, f[F_BYTES]);
     add_protocol(b, f[F_VERSION], f[F_TLS]);
     buf_addc(b, '\n');
@@ -200,6 +215,7 @@ struct sink {
     char *app;
     int fd;
     int64_t size;
+    bool failing; /* said so already */
     struct buf pending;
 };
 
@@ -300,8 +316,9 @@ static void sink_flush(const struct config *c, struct sink *s)
     int r = sink_open(c, s, &err);
     if (!r)
         r = fd_write_all(s->fd, s->pending.ptr, s->pending.len, &err);
-    if (r < 0)
+    if (r < 0 && !s->failing)
         log_warning("the router log of %s: %s", s->app, err.msg);
+    s->failing = r < 0;
     s->size += (int64_t)s->pending.len;
     buf_reset(&s->pending);
     rotate(c, s);
@@ -321,22 +338,19 @@ static void flush(struct router_log *l)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static void take_line(struct router_log *l, struct str raw)
+static void take_line(struct router_log *l, struct str raw, const char *when)
 {
-    struct str rest = raw, app;
-    str_cut(&rest, '\t');
-    app = str_cut(&rest, '\t');
-    if (!rest.len || !app.len || str_eq(app, STR("-")))
-        return;
-    log_format_line(raw, &app, &sink_of(l, app)->pending);
+    struct str rest = raw, app = str_cut(&rest, '\t');
+    if (rest.len && app.len && !str_eq(app, STR("-")))
+        log_format_line(raw, when, &app, &sink_of(l, app)->pending);
 }
 
-static void take_lines(struct router_log *l)
+static void take_lines(struct router_log *l, const char *when)
 {
     struct str rest = buf_str(&l->partial);
     const char *end;
     while ((end = memchr(rest.ptr, '\n', rest.len))) {
-        take_line(l, (struct str){rest.ptr, (size_t)(end - rest.ptr)});
+        take_line(l, (struct str){rest.ptr, (size_t)(end - rest.ptr)}, when);
         rest.len -= (size_t)(end + 1 - rest.ptr);
         rest.ptr = end + 1;
     }
@@ -345,16 +359,17 @@ static void take_lines(struct router_log *l)
     buf_consume(&l->partial, l->partial.len - rest.len);
 }
 
-void router_log_read(struct router_log *l, size_t budget)
+void router_log_read(struct router_log *l)
 {
     static char chunk[CHUNK];
-    while (budget) {
-        ssize_t n = read(l->pipe_fd, chunk, MIN(sizeof(chunk), budget));
-        if (n <= 0)
-            break;
+    char when[TIME_TEXT_LEN + 1];
+    size_t budget = 4 * PIPE_SIZE; /* other work gets its turn even in a flood */
+    time_log_text(time_wall_us(), when);
+    ssize_t n;
+    while (budget && (n = read(l->pipe_fd, chunk, MIN(sizeof(chunk), budget))) > 0) {
         buf_add(&l->partial, chunk, (size_t)n);
-        take_lines(l);
-        budget -= MIN(budget, (size_t)n);
+        take_lines(l, when);
+        flush(l);
+        budget -= (size_t)n;
     }
-    flush(l);
 }

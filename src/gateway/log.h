@@ -14,14 +14,16 @@ int log_pipe_for_writer(int dir_fd, struct err *err);
 int log_pipe_for_reader(int dir_fd, struct err *err);
 
 /* The tab-separated fields of a raw line (conf.c's LOG_FORMAT) → the app it belongs to and the
- * final line with its newline, appended to *ret. False: not a request of an app. */
-bool log_format_line(struct str raw, struct str *ret_app, struct buf *ret);
+ * final line with its newline, appended to *ret; it begins with `when`. False: not a request of an
+ * app. */
+bool log_format_line(struct str raw, const char *when, struct str *ret_app, struct buf *ret);
 
 struct router_log;
 struct router_log *router_log_new(const struct config *c, int pipe_fd);
 void router_log_free(struct router_log *l);
-/* Takes in what the pipe holds. Call when it is readable; returns when it is empty or `budget`
- * bytes were taken. */
-void router_log_read(struct router_log *l, size_t budget);
+/* Takes in what the pipe holds. Lines get the time they are read at; the pipe wants to be read
+ * every few milliseconds while it is readable, not at every line: that would cost a wake-up each.
+ */
+void router_log_read(struct router_log *l);
 
 #endif

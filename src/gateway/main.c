@@ -13,8 +13,8 @@ enum {
     ROUNDS_MAX = 8,  /* plans carried out in a row in one pass */
     POLL_MIN_MS = 2, /* between counts of the requests of what drains, doubling up to … */
     POLL_MAX_MS = 100,
-    RETRY_MS = 1000,      /* after HAProxy failed to start or to obey */
-    LOG_BUDGET = 4 << 20, /* bytes of log lines before other work gets its turn */
+    RETRY_MS = 1000,   /* after HAProxy failed to start or to obey */
+    LOG_BATCH_MS = 10, /* log lines are gathered for so long */
 };
 
 struct gateway {
@@ -26,18 +26,29 @@ struct gateway {
     int64_t poll_ms;
     struct router_log *log;
     uv_poll_t log_poll;
+    uv_timer_t log_timer;
     uv_poll_t *master_poll, *worker_poll; /* NULL: not watched */
     char *complaint;                      /* the last one in the status file */
 };
 
 /* --- what happens outside --------------------------------------------------------------------- */
 
+static void on_log(uv_poll_t *poll, int status, int events);
+
+static void on_log_batch(uv_timer_t *timer)
+{
+    struct gateway *g = timer->data;
+    router_log_read(g->log);
+    uv_poll_start(&g->log_poll, UV_READABLE, on_log);
+}
+
 static void on_log(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
     struct gateway *g = poll->data;
-    router_log_read(g->log, LOG_BUDGET);
+    uv_poll_stop(poll);
+    uv_timer_start(&g->log_timer, on_log_batch, LOG_BATCH_MS, 0);
 }
 
 static void free_handle(uv_handle_t *handle) { free(handle); }
@@ -217,7 +228,8 @@ static int start(struct operator* op, void *ctx, struct err *err)
         return pipe;
     g->log = router_log_new(g->config, pipe);
     uv_poll_init(operator_loop(op), &g->log_poll, pipe);
-    g->log_poll.data = g;
+    uv_timer_init(operator_loop(op), &g->log_timer);
+    g->log_poll.data = g->log_timer.data = g;
     uv_poll_start(&g->log_poll, UV_READABLE, on_log);
     return 0;
 }

@@ -146,7 +146,7 @@ class Gateway:
         def routed():
             row = [line.split() for line in self.ask("show map apps.map").splitlines()]
             value = next((r[2] for r in row if len(r) == 3 and r[1] == app), "")
-            return value == target if target else value.startswith("s")
+            return (value == target if target else value.startswith("s")) and f" {app}\n" in self.ask("show map hosts.map")
         wait_for(routed, f"{app} is routed to {target or 'its instances'}")
 
     # -- requests ----------------------------------------------------------------------------------

@@ -432,13 +432,15 @@ def test_drained_means_no_request_is_left(shared):
     asked, answer = threading.Event(), threading.Event()
 
     def slow(line, headers, c):
+        if "/slow" not in line:
+            return ok("old")
         asked.set()
         answer.wait(20)
         return ok("slow")
     old, new = Instance(handler=slow), Instance("new")
     app = serve(shared, old)
     with shared.connect() as s:
-        s.sendall(f"GET / HTTP/1.1\r\nHost: {host(app)}\r\n\r\n".encode())
+        s.sendall(f"GET /slow HTTP/1.1\r\nHost: {host(app)}\r\n\r\n".encode())
         assert asked.wait(10)
         shared.store.write(shared.instance_change(app, "v2.g0.1", "ready", new.address),
                            shared.instance_change(app, "v1.g0.1", "draining", old.address))
@@ -568,6 +570,8 @@ def test_pool_grows_by_a_reload(gateway):
     def slow(line, headers, c):
         if "upgrade" in headers:
             return upgrade(line, headers, c)
+        if "/slow" not in line:
+            return ok("old")
         asked.set()
         answer.wait(30)
         return ok("slow")
@@ -575,7 +579,7 @@ def test_pool_grows_by_a_reload(gateway):
     app = serve(gateway, old)
     before = gateway.processes()
     with open_websocket(gateway, app) as ws, gateway.connect() as s:
-        s.sendall(f"GET / HTTP/1.1\r\nHost: {host(app)}\r\n\r\n".encode())
+        s.sendall(f"GET /slow HTTP/1.1\r\nHost: {host(app)}\r\n\r\n".encode())
         assert asked.wait(10)
         one = Instance("many")
         for n in range(70):
