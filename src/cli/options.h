@@ -19,6 +19,8 @@ OPTION(CONFIRM,    0,   "confirm",    "APP",  "the app's name once more, instead
 OPTION(NO_REMOTE,  0,   "no-remote",  NULL,   "add no git remote")
 OPTION(NAME,       0,   "name",       "NAME", "what to call it")
 OPTION(TTL,        0,   "ttl",        "TIME", "how long it holds: 12h, 30d; without it, until it is revoked")
+OPTION(ROLE,       0,   "role",       "ROLE", "viewer, developer (the default) or admin")
+OPTION(USER,       0,   "user",       "USER", "whose it is, instead of yours")
 OPTION(TOKEN,      0,   "token",      "TOKEN","instead of being asked for it")
 OPTION(WAIT,       0,   "wait",       "TIME", "wait until it answers, at most TIME")
 /* clang-format on */

@@ -58,23 +58,12 @@ static int fetch(struct cli *cli, int64_t until, json_t **ret, struct err *err)
     return r;
 }
 
-static void print_operators(const json_t *status)
-{
-    size_t i;
-    json_t *o;
-    json_array_foreach(json_object_get(status, "operators"), i, o)
-    {
-        _cleanup_free_ char *name =
-            json_is_string(o) ? xstrdup(json_string_value(o)) : field_text(o, "name");
-        _cleanup_free_ char *state = field_text(o, "state"), *pid = field_text(o, "pid");
-        printf("%-14s %s %s\n", name, state, pid);
-    }
-}
-
 int verb_status(struct cli *cli, struct err *err)
 {
     static const struct column lines[] = {
         {"Version", "version", COLUMN_TEXT},
+        {"You are", "user", COLUMN_TEXT},
+        {"Role", "role", COLUMN_TEXT},
         {"Domain", "domain", COLUMN_TEXT},
         {"HTTP", "http_port", COLUMN_TEXT},
         {"HTTPS", "https_port", COLUMN_TEXT},
@@ -92,7 +81,5 @@ int verb_status(struct cli *cli, struct err *err)
     if ((r = fetch(cli, until, &status, err)) < 0)
         return r;
     fields_print(cli, status, lines);
-    if (!given(cli, OPT_JSON))
-        print_operators(status);
     return 0;
 }

@@ -23,6 +23,8 @@ int token_mint(struct cli *cli, const char *name, int64_t ttl_s, json_t **ret, s
     json_auto_t *body = json_pack("{s:s, s:I}", "name", name, "ttl", (json_int_t)ttl_s);
     if (!body)
         return err_set(err, ERR_USAGE, "the name is not UTF-8");
+    if (given(cli, OPT_USER))
+        json_object_set_new(body, "user", json_string(cli->values[OPT_USER]));
     return api_call(cli, "POST", "/v1/tokens", body, ret, err);
 }
 

@@ -132,6 +132,25 @@ def test_signing_in_from_elsewhere(davit, tmp_path):
     assert "shop" in run("apps", DAVIT_URL=url(davit), DAVIT_TOKEN=fresh).stdout
 
 
+def test_users_and_what_they_may(davit, tmp_path):
+    davit.cli("users", "add", "eve", "--role", "viewer")
+    assert "must be viewer" in fails(davit, "users", "add", "eve", "--role", "queen")
+    token = davit.cli("tokens", "create", "--user", "eve").strip()
+
+    def eve(*args, ok=True):
+        done = subprocess.run(["davit", *args], capture_output=True, text=True, timeout=60, cwd="/",
+                              env=away(davit, HOME=str(tmp_path), DAVIT_URL=url(davit), DAVIT_TOKEN=token))
+        assert (done.returncode == 0) == ok, done.stderr
+        return done.stdout + done.stderr
+    assert "shop" in eve("apps") and "viewer" in eve("status")
+    assert "error: " in eve("apps", "create", "evil", ok=False)
+    davit.cli("users", "add", "eve")
+    eve("maintenance", "-a", "shop", "off")
+    assert "eve" in davit.cli("users") and "developer" in davit.cli("users")
+    davit.cli("users", "remove", "eve")
+    assert "davit login" in eve("apps", ok=False)
+
+
 def test_git_gets_a_token_made_for_it(davit):
     question = f"protocol=http\nhost=api.localhost:{davit.http[1]}\n\n"
 
