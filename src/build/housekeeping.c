@@ -16,6 +16,7 @@ void chores_release(struct chores *c)
     strv_release(&c->images);
     strv_release(&c->apps);
     strv_release(&c->builds);
+    strv_release(&c->gone);
 }
 
 /* --- what to keep ---------------------------------------------------------------------------- */
@@ -104,8 +105,9 @@ static int keep_running(struct operator* op, struct chores *ret, struct err *err
     return r;
 }
 
-static void drop_build(struct operator* op, const char *id)
+static void drop_build(struct operator* op, const char *id, struct chores *ret)
 {
+    strv_add(&ret->gone, id);
     struct txn t = {0};
     _cleanup_free_ char *key = key_build(id), *status = key_build_status(id);
     txn_delete(&t, key);
@@ -133,7 +135,7 @@ static void keep_builds(struct operator* op, struct chores *ret)
         if (keep)
             strv_add(&ret->builds, ids.items[i]);
         else if (b)
-            drop_build(op, ids.items[i]);
+            drop_build(op, ids.items[i], ret);
         if (b)
             counts_set(&seen, b->app, n + 1);
     }
@@ -179,6 +181,16 @@ static void remove_others(const char *dir, const struct strv *keep, int64_t youn
         _cleanup_free_ char *path = path_join(dir, "%s", names.items[i]);
         if (!strv_has(keep, names.items[i]) && !recent(path, younger) && dir_remove(path, &err) < 0)
             complain("tidying up", &err);
+    }
+}
+
+static void remove_gone(const struct config *c, const struct strv *ids)
+{
+    struct err err;
+    for (size_t i = 0; i < ids->n; i++) {
+        _cleanup_free_ char *dir = job_dir(c, ids->items[i]);
+        if (path_is_component(ids->items[i]) && dir_remove(dir, &err) < 0)
+            complain("removing an old build", &err);
     }
 }
 
@@ -248,6 +260,7 @@ void chores_do(const struct config *c, struct image_store *images, const struct 
     struct image_gc_stats stats;
     _cleanup_free_ char *builds = path_join(c->state, "builds");
     _cleanup_free_ char *apps = path_join(c->cache, "build/apps");
+    remove_gone(c, &chores->gone);
     remove_others(builds, &chores->builds, UPLOAD_SECONDS);
     remove_others(apps, &chores->apps, DESTROYED_SECONDS);
     limit_caches(c, &chores->apps);

@@ -17,7 +17,8 @@ enum {
 struct chores {
     struct strv images; /* digests that stay */
     struct strv apps;   /* that there are */
-    struct strv builds; /* ids whose folders stay */
+    struct strv builds; /* ids whose folders stay, */
+    struct strv gone;   /* and of those that the store has just forgotten */
 };
 
 void chores_release(struct chores *c);

@@ -15,6 +15,7 @@ struct recipe {
     const char *name, *parent, *title;
     const char *packages; /* of Debian; or */
     const char *npm;      /* "name@range" in the npm registry */
+    bool backports;       /* from the suite's backports, where the mirror has them */
 };
 
 static const struct recipe recipes[] = {
@@ -25,7 +26,7 @@ static const struct recipe recipes[] = {
     {"compile-nodejs-18", "stack-build", "the Node.js 18 compile layer", "nodejs libnode-dev"},
     {"runtime-python-3", "stack-run", "the Python 3 runtime", "python3"},
     {"compile-python-3", "stack-build", "the Python 3 compile layer", "python3-pip python3-dev"},
-    {"compile-go", "stack-build", "the Go compile layer", "golang-go"},
+    {"compile-go", "stack-build", "the Go compile layer", "golang-go", .backports = true},
     {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
     {"tool-buildah", "stack-run", "the Dockerfile builder", "buildah crun"},
     {"tool-npm", NULL, "npm", NULL, "npm@10"},
@@ -81,7 +82,8 @@ static char *recipe_label(const struct config *c, const struct recipe *r)
 {
     if (r->npm)
         return xasprintf("davit.recipe=3 npm %s", r->npm);
-    return xasprintf("davit.recipe=3 %s %s %s", c->debian_mirror, c->debian_suite, r->packages);
+    return xasprintf("davit.recipe=3 %s %s%s %s", c->debian_mirror, c->debian_suite,
+                     r->backports ? "-backports" : "", r->packages);
 }
 
 static bool stands_on(const struct image *i, const struct strv *parent)
@@ -209,29 +211,38 @@ static int bootstrap(const struct stacks *s, const struct recipe *r, const char 
 
 /* Lists and packages stay in a cache beside, fresh for an hour. What a layer needs not is removed,
  * so that the same packages make the same layer. */
-#define INSTALL                                                                                    \
-    "set -eu\n"                                                                                    \
-    "test -n \"$(find /var/lib/apt/lists/updated -mmin -60 2>/dev/null)\" || "                     \
-    "{ apt-get -q update; touch /var/lib/apt/lists/updated; }\n"                                   \
-    "apt-get -qy -o Dpkg::Options::=--force-unsafe-io install \"$@\"\n"                            \
-    "rm -rf /var/log/* /var/cache/ldconfig /var/cache/debconf/*-old /var/lib/dpkg/*-old "          \
-    "/etc/*- /tmp/* /usr/share/doc/*/changelog* /etc/nginx/sites-enabled\n"
+static const char install_script[] =
+    "set -eu\n"
+    "fresh() { test -n \"$(find \"/var/lib/apt/lists/$1\" -mmin -60 2>/dev/null)\"; }\n"
+    "list=/etc/apt/sources.list.d/backports.list\n"
+    "fresh updated || { apt-get -q update; touch /var/lib/apt/lists/updated; }\n"
+    "if [ -n \"$BACKPORTS\" ]; then\n"
+    "    echo \"deb $MIRROR $BACKPORTS main\" >$list\n"
+    "    if apt-get -q update; then set -- -t \"$BACKPORTS\" \"$@\"; else rm $list; fi\n"
+    "fi\n"
+    "apt-get -qy -o Dpkg::Options::=--force-unsafe-io install \"$@\"\n"
+    "rm -rf $list /var/log/* /var/cache/ldconfig /var/cache/debconf/*-old /var/lib/dpkg/*-old "
+    "/etc/*- /tmp/* /usr/share/doc/*/changelog* /etc/nginx/sites-enabled\n";
 
 static int install(const struct stacks *s, const struct recipe *r, const struct strv *parent,
                    const char *upper, struct output *log, int *ret_status, struct err *err)
 {
     _cleanup_free_ char *lists = path_join(s->config->cache, "build/apt/lists");
     _cleanup_free_ char *archives = path_join(s->config->cache, "build/apt/cache");
+    _cleanup_free_ char *backports =
+        r->backports ? xasprintf("%s-backports", s->config->debian_suite) : NULL;
     _cleanup_(strv_release) struct strv argv = {0};
     _cleanup_(map_release) struct map env = {0};
     strv_add(&argv, "/bin/sh");
     strv_add(&argv, "-c");
-    strv_add(&argv, INSTALL);
+    strv_add(&argv, install_script);
     strv_add(&argv, "install");
     add_words(r->packages, &argv);
     map_set(&env, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     map_set(&env, "DEBIAN_FRONTEND", "noninteractive");
     map_set(&env, "LC_ALL", "C.UTF-8");
+    map_set(&env, "MIRROR", s->config->debian_mirror);
+    map_set(&env, "BACKPORTS", backports ? backports : "");
     container_network_env(&env);
     const struct container_bind binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
                                            {lists, "/var/lib/apt/lists", true},

@@ -225,3 +225,17 @@ def test_an_image_is_deployed_as_it_is(davit, tmp_path):
     done = davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/nothing", ok=False)
     assert done.returncode and "nothing" in done.stderr + done.stdout
     assert davit.get("taken")[:2] == (200, "it!")
+
+
+def test_old_builds_are_forgotten(davit):
+    folder = create(davit, "often", apps.static("0"))
+    for n in range(1, 24):
+        davit.commit(folder, apps.static(str(n)))
+        davit.push(folder)
+    ours = lambda: [p for p in (davit.state / "builds").iterdir() if (p / "output.log").exists()
+                    and davit.request("GET", f"/v1/builds/{p.name}")[0] == 200
+                    and json.loads(davit.request("GET", f"/v1/builds/{p.name}")[1])["app"] == "often"]
+    wait_for(lambda: len(ours()) == 20, "twenty of them left")
+    assert not list(davit.state.glob("builds/*/source.tar"))
+    assert davit.get("often")[1] == "23"
+    assert len(json.loads(davit.cli("releases", "-a", "often", "--json"))["items"]) == 23
