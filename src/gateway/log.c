@@ -92,7 +92,7 @@ static enum gateway_error ending(const struct str f[FIELDS])
 static int64_t number(struct str s)
 {
     uint64_t n;
-    return str_to_u64(s, 0, INT64_MAX, &n, NULL) < 0 ? -1 : (int64_t)n;
+    return str_to_u64(s, 0, INT64_MAX / 4, &n, NULL) < 0 ? -1 : (int64_t)n;
 }
 
 static void add_number(struct buf *b, int64_t n)

@@ -355,7 +355,7 @@ static void plan_leaving(struct planner *p)
     for (size_t i = 0; i < p->have->n_servers; i++) {
         const struct server *v = &p->have->servers[i];
         const struct want_instance *instance = instance_of(p->want, v->name);
-        if (instance && can_serve(instance))
+        if (instance && can_serve(instance) && app_wanted(p->want, instance->app))
             continue;
         if (instance && instance->state == INSTANCE_DRAINING)
             plan_draining(p, v, instance);
