@@ -104,6 +104,7 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="bl.", dir="/tmp"))
     try:
         changed = node_app(folder)
+        (folder / "Dockerfile").unlink()
         git(folder, "init", "-q", "-b", "main")
         remote = davit.create_app("shop", folder)
         host = f"shop.{davit.domain}"
@@ -120,6 +121,7 @@ def main():
             pids = davit.pids()
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
+            davit.process.wait()
             davit.start()
 
         deploy("first")
