@@ -3,7 +3,9 @@
 DockerHook is the usual home-made platform: a bare repository whose post-receive hook unpacks the push with
 git archive, builds with `docker build`, starts the new container beside the old one with `docker run`, waits until
 it answers and switches HAProxy over by its runtime socket. It gets every advantage a hand-written one can have: a
-local path instead of HTTP for the push, a base image that is there already, the layer cache, no TLS, no login.
+local path instead of HTTP for the push, a base image that is there already, the layer cache, as few build steps as
+there can be, the former container removed behind the push, no TLS, no login. (Debian's docker.io builds by its own
+builder: BuildKit would ask a registry for the local base image.)
 """
 import os
 import shutil
@@ -116,14 +118,16 @@ git archive "$new" | tar -x -C "$src"
 docker build -q -t app:"$new" "$src" >/dev/null
 rm -rf "$src"
 turn=blue; [ "$(cat turn 2>/dev/null)" = blue ] && turn=green
-docker rm -f "app-$turn" >/dev/null 2>&1 || true
-docker run -d --name "app-$turn" -e PORT=5000 app:"$new" >/dev/null
-ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "app-$turn")
+id=$(docker run -d -e PORT=5000 app:"$new")
+ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$id")
 until (exec 3<>"/dev/tcp/$ip/5000") 2>/dev/null; do sleep 0.01; done
 old=blue; [ "$turn" = blue ] && old=green
 printf 'set server app/%s addr %s port 5000;set server app/%s state ready;set server app/%s state drain\n' \
     "$turn" "$ip" "$turn" "$old" | socat - UNIX-CONNECT:"$HAPROXY_SOCKET" >/dev/null
 echo "$turn" > turn
+last=$(cat id 2>/dev/null || true)
+echo "$id" > id
+[ -z "$last" ] || docker rm -f "$last" >/dev/null 2>&1 </dev/null &
 """
 
 

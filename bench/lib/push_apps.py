@@ -11,15 +11,15 @@ require('http').createServer((q, a) => a.end(version)).listen(process.env.PORT, 
 
 
 def static_app(folder):
-    (folder / "Dockerfile").write_text('FROM base:1\nCOPY nginx.conf /etc/nginx/nginx.conf\nCOPY . /app\n'
-                                       'CMD ["nginx"]\n')
+    (folder / "Dockerfile").write_text('FROM base:1\nCOPY . /app\n'
+                                       'CMD ["nginx", "-c", "/app/nginx.conf"]\n')
     (folder / "nginx.conf").write_text(NGINX)
     (folder / "about.html").write_text("about")
     return "index.html"
 
 
 def node_app(folder):
-    (folder / "Dockerfile").write_text('FROM base:1\nWORKDIR /app\nCOPY package.json ./\nCOPY . .\n'
+    (folder / "Dockerfile").write_text('FROM base:1\nWORKDIR /app\nCOPY . .\n'
                                        'CMD ["node", "server.js"]\n')
     (folder / "package.json").write_text('{"name": "app", "version": "1.0.0", "scripts": {"start": "node server.js"}}')
     (folder / "server.js").write_text(SERVER)
