@@ -39,6 +39,8 @@ void haproxy_forget(struct haproxy *h);
 /* Ends it, at once. None running is fine. */
 int haproxy_stop(struct haproxy *h, struct err *err);
 
+/* Keeps what HAProxy prints within bounds. */
+void haproxy_trim_output(struct haproxy *h);
 /* Whether the running one was started with today's settings. */
 bool haproxy_is_current(struct haproxy *h);
 /* Reads tables and servers of every worker into *ret. */

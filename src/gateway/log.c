@@ -280,7 +280,7 @@ static int sink_open(const struct config *c, struct sink *s, struct err *err)
     closep(&s->fd);
     _cleanup_free_ char *dir = path_join(c->log, "%s", s->app);
     _cleanup_free_ char *path = path_join(dir, "router.log");
-    int r = dir_make(dir, 0750, err);
+    int r = dir_make(dir, 0775, err);
     if (r < 0)
         return r;
     s->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);

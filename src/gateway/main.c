@@ -205,6 +205,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
         operator_wake_at(op, now + RETRY_MS);
     } else {
         set_status(g, NULL);
+        haproxy_trim_output(&g->haproxy);
         routing_report(op, &world.wanted, &g->state);
         schedule(g, now);
     }

@@ -1,4 +1,4 @@
-#include "gateway/plan.h"
+#include "gateway/rows.h"
 
 /* What is worked out on the way: which backend of the pool each app has. */
 struct home {
@@ -131,10 +131,20 @@ static const struct want_instance *instance_of(const struct wanted *w, const cha
     return NULL;
 }
 
-static bool app_wanted(const struct wanted *w, const char *name)
+bool wanted_has_app(const struct wanted *w, struct str name)
 {
-    struct want_app key = {.name = name};
-    return w->n_apps && bsearch(&key, w->apps, w->n_apps, sizeof(*w->apps), compare_apps);
+    size_t low = 0, high = w->n_apps;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = compare_text(name, w->apps[mid].name);
+        if (!order)
+            return true;
+        if (order > 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return false;
 }
 
 /* --- which backend an app has ------------------------------------------------------------------
@@ -276,49 +286,34 @@ static void plan_growth(struct planner *p)
 /* --- hosts -------------------------------------------------------------------------------------
  */
 
-static void set_host(struct table *hosts, struct table *wild, const char *host, const char *app)
-{
-    struct table *t = str_starts(str_of(host), STR("*.")) ? wild : hosts;
-    const char *key = t == wild ? host + 2 : host;
-    if (!table_get(t, key))
-        table_set(t, key, app);
-}
-
-static void plan_rows(struct planner *p, enum table_id id, const struct table *want, bool gone)
+/* Both sides are sorted: one walk. Adds the rows to be set, or with `gone` those to be deleted. */
+static void merge(struct planner *p, enum table_id id, const struct want_rows *want, bool gone)
 {
     const struct table *have = &p->have->tables[id];
-    for (size_t i = 0; gone && i < have->n; i++) {
-        if (!table_get(want, have->rows[i].key))
-            add_row(p, id, have->rows[i].key, NULL);
-    }
-    for (size_t i = 0; !gone && i < want->n; i++) {
-        const char *now = table_get(have, want->rows[i].key);
-        if (!now || !streq(now, want->rows[i].value))
-            add_row(p, id, want->rows[i].key, want->rows[i].value);
+    for (size_t i = 0, k = 0; i < want->n || k < have->n;) {
+        const struct want_row *w = i < want->n ? &want->rows[i] : NULL;
+        const struct row *h = k < have->n ? &have->rows[k] : NULL;
+        int order = !w ? 1 : !h ? -1 : strcmp(w->key, h->key);
+        if (order > 0 && gone)
+            add_row(p, id, h->key, NULL);
+        if (order <= 0 && !gone && (order < 0 || !streq(w->app, h->value)))
+            add_row(p, id, w->key, w->app);
+        i += order <= 0;
+        k += order >= 0;
     }
 }
 
 static void plan_hosts(struct planner *p)
 {
-    const struct wanted *w = p->want;
-    struct state tables = {0};
-    struct table *hosts = &tables.tables[TABLE_HOSTS], *wild = &tables.tables[TABLE_WILD];
-    for (size_t i = 0; i < w->n_apps; i++) {
-        _cleanup_free_ char *host = xasprintf("%s.%s", w->apps[i].name, w->domain);
-        set_host(hosts, wild, host, w->apps[i].name);
-    }
-    for (size_t i = 0; i < w->n_hosts; i++) {
-        if (app_wanted(w, w->hosts[i].app))
-            set_host(hosts, wild, w->hosts[i].host, w->hosts[i].app);
-    }
-    plan_rows(p, TABLE_HOSTS, hosts, false);
-    plan_rows(p, TABLE_WILD, wild, false);
-    plan_rows(p, TABLE_HOSTS, hosts, true);
-    plan_rows(p, TABLE_WILD, wild, true);
-    state_release(&tables);
+    _cleanup_(want_rows_release) struct want_rows hosts, wild;
+    want_rows_collect(p->want, &hosts, &wild);
+    merge(p, TABLE_HOSTS, &hosts, false);
+    merge(p, TABLE_WILD, &wild, false);
+    merge(p, TABLE_HOSTS, &hosts, true);
+    merge(p, TABLE_WILD, &wild, true);
     const struct table *apps = &p->have->tables[TABLE_APPS];
     for (size_t i = 0; i < apps->n; i++) {
-        if (!app_wanted(w, apps->rows[i].key))
+        if (!wanted_has_app(p->want, str_of(apps->rows[i].key)))
             add_row(p, TABLE_APPS, apps->rows[i].key, NULL);
     }
 }
@@ -355,7 +350,7 @@ static void plan_leaving(struct planner *p)
     for (size_t i = 0; i < p->have->n_servers; i++) {
         const struct server *v = &p->have->servers[i];
         const struct want_instance *instance = instance_of(p->want, v->name);
-        if (instance && can_serve(instance) && app_wanted(p->want, instance->app))
+        if (instance && can_serve(instance) && wanted_has_app(p->want, str_of(instance->app)))
             continue;
         if (instance && instance->state == INSTANCE_DRAINING)
             plan_draining(p, v, instance);

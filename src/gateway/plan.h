@@ -38,6 +38,7 @@ struct wanted {
 
 /* Orders the arrays as plan_make wants them. */
 void wanted_sort(struct wanted *w);
+bool wanted_has_app(const struct wanted *w, struct str name); /* once sorted */
 
 /* Appends to *ret, in this order, so that at no moment an app that can serve has no server: grow
  * the pool; add servers; point apps and hosts; only then stop, cut and delete servers; and tell

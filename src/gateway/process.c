@@ -15,7 +15,8 @@
 #include "os/file.h"
 #include "os/spawn.h"
 
-#define OUTPUT_FILE "haproxy.log" /* warnings and errors of HAProxy itself */
+#define OUTPUT_FILE "haproxy.log" /* warnings and errors of HAProxy itself: a line an order */
+enum { OUTPUT_MAX = 1 << 20 };
 
 int haproxy_open(const struct config *c, struct haproxy *ret, struct err *err)
 {
@@ -141,6 +142,14 @@ static int make_certificate(const struct haproxy *h, struct err *err)
             return err_wrap(err, "making a certificate for %s", c->domain);
     }
     return file_replace(cert, buf_str(&pem), 0600, err);
+}
+
+void haproxy_trim_output(struct haproxy *h)
+{
+    struct stat st;
+    _cleanup_close_ int fd = openat(h->dir_fd, OUTPUT_FILE, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && !fstat(fd, &st) && st.st_size > OUTPUT_MAX && ftruncate(fd, 0) < 0)
+        return; /* a full disk has worse in store */
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

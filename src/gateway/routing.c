@@ -25,20 +25,12 @@ static void report(struct operator* op, const struct state *s, const char *app)
         operator_put(op, key, &routing_schema, &is);
 }
 
-static bool is_app(const struct wanted *w, struct str name)
-{
-    for (size_t i = 0; i < w->n_apps; i++)
-        if (str_eq(str_of(w->apps[i].name), name))
-            return true;
-    return false;
-}
-
 void routing_report(struct operator* op, const struct wanted *w, const struct state *s)
 {
     struct str app;
     for (size_t i = 0; i < w->n_apps; i++)
         report(op, s, w->apps[i].name);
     for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/routing/"); mirror_next(&i);)
-        if (key_match(i.key, "/routing/?", &app) && !is_app(w, app))
+        if (key_match(i.key, "/routing/?", &app) && !wanted_has_app(w, app))
             operator_delete(op, i.key);
 }
