@@ -374,6 +374,21 @@ def test_events_are_not_held_back(shared):
 
 # -- instances come and go -------------------------------------------------------------------------
 
+def test_trailers_and_large_bodies_pass(shared):
+    """What a push and its output need: a body of any size, and the trailer with the result."""
+    def count(line, headers, c):
+        return (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Davit-Result\r\n\r\n"
+                b"2\r\nok\r\n0\r\nDavit-Result: succeeded\r\n\r\n")
+    app, size = serve(shared, Instance(handler=count)), 50 << 20
+    with shared.connect() as s:
+        s.sendall(f"POST / HTTP/1.1\r\nHost: {host(app)}\r\nContent-Length: {size}\r\n\r\n".encode())
+        s.sendall(bytes(size))
+        text = b""
+        while not text.endswith(b"\r\n\r\n") or b"ok" not in text:
+            text += s.recv(9999)
+    assert text.lower().endswith(b"0\r\ndavit-result: succeeded\r\n\r\n")
+
+
 def test_balances(shared):
     app = serve(shared, Instance("a"), Instance("b"))
     assert {shared.get(host(app))[2] for _ in range(20)} == {b"a", b"b"}
