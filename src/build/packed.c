@@ -2,6 +2,7 @@
  */
 #include "build/buildpacks.h"
 #include "build/processes.h"
+#include "build/semver.h"
 #include "build/tree.h"
 #include "build/work.h"
 #include "os/file.h"
@@ -31,7 +32,6 @@ static bool reuse(struct work *w, const struct choice *choice)
 {
     const struct record *last = &w->last;
     if (!last->reusable || !last->buildpacks || !streq(last->buildpacks, choice->digest) ||
-
         !depends_unchanged(last, w->source.dir, &w->vars) || !stacks_unchanged(w) ||
         (last->compiled && !layer_there(w, last->compiled)))
         return false;
@@ -58,11 +58,31 @@ static int add_stack(struct work *w, const char *name, struct strv *ret, struct 
     return 0;
 }
 
+/* The node the app was compiled for before, if it is in the range. */
+static const char *node_before(const struct work *w, const char *range)
+{
+    for (size_t i = 0; i < w->last.stacks.n; i++) {
+        const char *name = w->last.stacks.items[i].name;
+        struct semver v;
+        bool matches = false;
+        if (str_starts(str_of(name), STR("node-")) && !semver_parse(str_of(name + 5), &v, NULL) &&
+            !semver_in_range(v, str_of(range), &matches, NULL) && matches)
+            return name;
+    }
+    return NULL;
+}
+
 static int add_node(struct work *w, const char *range, struct strv *run, struct strv *compile,
                     struct err *err)
 {
     _cleanup_free_ char *name = NULL;
+    const char *before = node_before(w, range);
     int r = stack_find_node(range, &name, err);
+    if (r == -ERR_UNAVAILABLE && before) {
+        output_warning(&w->out, "%s; the Node.js of the last push is used", err->msg);
+        name = xstrdup(before);
+        r = 0;
+    }
     if (!r)
         r = add_stack(w, name, run, err);
     return r ? r : add_stack(w, name, compile, err);

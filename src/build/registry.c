@@ -79,8 +79,11 @@ int registry_choose(struct str document, const char *range, struct registry_pack
 
 static int unreachable(struct err *err)
 {
+    err_wrap(err, "asking the npm registry");
     err_hint(err, "Is registry.npmjs.org reachable from this machine?");
-    return err_wrap(err, "asking the npm registry");
+    if (err)
+        err->code = ERR_UNAVAILABLE;
+    return -ERR_UNAVAILABLE;
 }
 
 int registry_find(const char *package, const char *range, struct registry_package *ret,

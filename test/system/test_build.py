@@ -139,9 +139,10 @@ def test_a_build_that_takes_too_long_ends(new_davit):
 
 
 def test_killing_the_operator_leaves_nothing_of_its_builds(davit):
-    folder = create(davit, "killed", make("touch /tmp/started; setsid sleep 4321 & sleep 4321"))
+    nap = f"sleep 4321.{os.getpid()}"  # nobody else's on this machine
+    folder = create(davit, "killed", make(f"setsid {nap} & {nap}"))
     push = subprocess.Popen(["git", "-C", folder, "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE, text=True)
-    sleeping = lambda: subprocess.run(["pgrep", "-f", "^sleep 4321$"], capture_output=True).returncode == 0
+    sleeping = lambda: subprocess.run(["pgrep", "-f", f"^{nap}$"], capture_output=True).returncode == 0
     wait_for(sleeping, "the build")
     parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid]

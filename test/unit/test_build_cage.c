@@ -89,21 +89,25 @@ static void mounts_stay_inside(void **state)
     assert_non_null(strstr(err.msg, "nothing left"));
 }
 
-/* Whether a process whose command line holds `mark` lives. */
-static bool lives(const char *mark)
+/* "sleep 31.N<pid>": a command line that nobody else on this machine has. */
+static char *nap(int n) { return xasprintf("sleep 31.%d%d", n, getpid()); }
+
+/* Whether a process with this command line lives. */
+static bool lives(const char *command)
 {
-    const char *const argv[] = {"pgrep", "-f", "--", mark, NULL};
+    _cleanup_free_ char *pattern = xasprintf("^%s$", command);
+    const char *const argv[] = {"pgrep", "-f", "--", pattern, NULL};
     struct err err;
     _cleanup_(buf_release) struct buf out = BUF_INIT;
     return spawn_run(argv, (struct str){0}, &out, &err) == 0;
 }
 
-static void wait_until(const char *mark, bool alive)
+static void wait_until(const char *command, bool alive)
 {
     int64_t deadline = time_mono_ms() + PATIENCE_MS;
-    while (lives(mark) != alive) {
+    while (lives(command) != alive) {
         if (time_mono_ms() > deadline)
-            fail_msg("%s is %s", mark, alive ? "not there" : "still there");
+            fail_msg("%s is %s", command, alive ? "not there" : "still there");
         poll(NULL, 0, 10);
     }
 }
@@ -114,10 +118,10 @@ static void time_is_limited_and_nothing_survives(void **state)
     _cleanup_(output_close) struct output o = nowhere();
     struct err err;
     int status;
-    assert_int_equal(run("setsid sleep 31.4159 & sleep 31.4159", 1, NULL, &o, &status, &err),
-                     -ERR_TIMEOUT);
+    _cleanup_free_ char *napping = nap(1), *script = xasprintf("setsid %s & %s", napping, napping);
+    assert_int_equal(run(script, 1, NULL, &o, &status, &err), -ERR_TIMEOUT);
     assert_non_null(strstr(err.hint, "build_timeout"));
-    wait_until("^sleep 31[.]4159", false);
+    wait_until(napping, false);
 }
 
 static void a_left_behind_process_does_not_hold_the_end_up(void **state)
@@ -126,9 +130,10 @@ static void a_left_behind_process_does_not_hold_the_end_up(void **state)
     _cleanup_(output_close) struct output o = nowhere();
     int status;
     int64_t before = time_mono_ms();
-    assert_int_equal(run("setsid sleep 31.4160 & exit 0", 30, NULL, &o, &status, NULL), 0);
+    _cleanup_free_ char *napping = nap(2), *script = xasprintf("setsid %s & exit 0", napping);
+    assert_int_equal(run(script, 30, NULL, &o, &status, NULL), 0);
     assert_true(time_mono_ms() - before < PATIENCE_MS);
-    wait_until("^sleep 31[.]4160", false);
+    wait_until(napping, false);
 }
 
 static void cancelling_ends_it_at_once(void **state)
@@ -138,8 +143,9 @@ static void cancelling_ends_it_at_once(void **state)
     volatile bool flag = true;
     struct cancel cancel = {eventfd(1, EFD_CLOEXEC), &flag};
     int status;
-    assert_int_equal(run("sleep 31.4161", 30, &cancel, &o, &status, NULL), -ERR_CANCELLED);
-    wait_until("^sleep 31[.]4161", false);
+    _cleanup_free_ char *napping = nap(3);
+    assert_int_equal(run(napping, 30, &cancel, &o, &status, NULL), -ERR_CANCELLED);
+    wait_until(napping, false);
     close(cancel.fd);
 }
 
@@ -147,17 +153,18 @@ static void cancelling_ends_it_at_once(void **state)
 static void it_dies_with_us(void **state)
 {
     (void)state;
+    _cleanup_free_ char *napping = nap(4), *script = xasprintf("setsid %s & %s", napping, napping);
     pid_t pid = fork();
     if (pid == 0) {
         struct output o = nowhere();
         int status;
-        run("setsid sleep 31.4162 & sleep 31.4162", 60, NULL, &o, &status, NULL);
+        run(script, 60, NULL, &o, &status, NULL);
         _exit(0);
     }
-    wait_until("^sleep 31[.]4162", true);
+    wait_until(napping, true);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    wait_until("^sleep 31[.]4162", false);
+    wait_until(napping, false);
 }
 
 int main(void)
