@@ -83,6 +83,19 @@ static int check_commit(const char *commit, struct err *err)
 
 static char *copy(const char *text) { return text && *text ? xstrdup(text) : NULL; }
 
+/* An image in a file is read by root, whoever may read it: that is for admins. */
+static int check_image(const struct request *rq, const char *image, struct err *err)
+{
+    int r = check_text("image", image, 1000, err);
+    if (r < 0 || !image || str_starts(str_of(image), STR("docker://")))
+        return r;
+    r = identity_need(&rq->who, ROLE_ADMIN, err);
+    return r < 0
+               ? err_hint(err,
+                          "push the image to a registry and deploy it from there, or ask an admin")
+               : 0;
+}
+
 static int describe(struct request *rq, struct build *b, struct err *err)
 {
     const char *commit = request_query(rq, "commit"), *branch = request_query(rq, "branch"),
@@ -90,7 +103,7 @@ static int describe(struct request *rq, struct build *b, struct err *err)
     int r = check_commit(commit, err);
     if (r < 0 || (r = check_text("branch", branch, 255, err)) < 0 ||
         (r = check_text("description", description, 500, err)) < 0 ||
-        (r = check_text("image", image, 1000, err)) < 0)
+        (r = check_image(rq, image, err)) < 0)
         return r;
     b->commit = copy(commit);
     b->branch = copy(branch);

@@ -316,3 +316,14 @@ def test_secrets_never_reach_another_users_process_list(davit):
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert "correct-horse" not in listing
     assert not re.search("correct-horse", (davit.log / "davitd.log").read_text())
+
+
+def test_only_admins_deploy_files_of_the_machine(davit):
+    """The platform reads them as root: a developer could else take in what they may not read."""
+    create(davit, "files", apps.static("x"))
+    assert davit.request("PUT", "/v1/users/dora", {"role": "developer"})[0] == 200
+    token = json.loads(davit.request("POST", "/v1/tokens", {"name": "t", "ttl": 60, "user": "dora"})[1])["token"]
+    as_dora = {"Authorization": f"Bearer {token}", "Content-Length": "0"}
+    status, text, _ = davit.request("POST", "/v1/apps/files/builds?image=oci-archive:/etc/shadow", host="api.localhost",
+                                    headers=as_dora)
+    assert status == 403 and json.loads(text)["code"] == "forbidden"
