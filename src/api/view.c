@@ -68,7 +68,7 @@ void view_formation(struct api *api, const char *app, struct counts *ret)
     const struct release *r = d ? view_release(api, app, d->release) : NULL;
     for (size_t i = 0; r && i < r->processes.n; i++) {
         const struct process *p = list_at(&r->processes, const struct process, i);
-        if (!streq(p->type, "release"))
+        if (!process_type_is_phase(p->type))
             counts_set(ret, p->type, counts_get(&d->formation, p->type, p->quantity));
     }
 }

@@ -32,16 +32,16 @@ static struct process *add(struct list *l, const char *type, const char *command
 
 static void add_scripts(const struct app_json *app, struct list *ret)
 {
-    struct process *phase = find(ret, "release");
+    struct process *phase = find(ret, RELEASE_PHASE);
     if (app->predeploy && phase) {
         char *both = xasprintf("( %s\n) && ( %s\n)", app->predeploy, phase->command);
         free(phase->command);
         phase->command = both;
     } else if (app->predeploy) {
-        add(ret, "release", app->predeploy);
+        add(ret, RELEASE_PHASE, app->predeploy);
     }
-    if (app->postdeploy && !find(ret, "postdeploy"))
-        add(ret, "postdeploy", app->postdeploy);
+    if (app->postdeploy && !find(ret, POSTDEPLOY))
+        add(ret, POSTDEPLOY, app->postdeploy);
 }
 
 /* Release phase and postdeploy alone serve nobody. */
@@ -49,7 +49,7 @@ static bool runs_something(const struct list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         const char *type = list_at(l, const struct process, i)->type;
-        if (!streq(type, "release") && !streq(type, "postdeploy"))
+        if (!process_type_is_phase(type))
             return true;
     }
     return false;

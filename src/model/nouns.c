@@ -91,6 +91,11 @@ SCHEMA(event, NEEDED(event, INT, number), FIELD(event, STRING, when), FIELD(even
        FIELD(event, STRING, from), FIELD(event, STRING, what), FIELD(event, STRING, app),
        FIELD(event, STRING, detail), FIELD(event, STRING, previous));
 
+bool process_type_is_phase(const char *type)
+{
+    return streq(type, RELEASE_PHASE) || streq(type, POSTDEPLOY);
+}
+
 const struct process *release_process(const struct release *r, const char *type)
 {
     for (size_t i = 0; i < r->processes.n; i++)

@@ -70,7 +70,13 @@ struct process {
 };
 DEFINE_NOUN(process)
 
-/* /apps/A/releases/N — immutable. The process type "release" is the release phase: run once before.
+/* Types the platform itself runs, once each release: "release" before it goes live (the release
+ * phase), "postdeploy" behind that. They can't be scaled. */
+#define RELEASE_PHASE "release"
+#define POSTDEPLOY "postdeploy"
+bool process_type_is_phase(const char *type);
+
+/* /apps/A/releases/N — immutable. The process types "release" and "postdeploy" run once.
  */
 struct release {
     int64_t number;

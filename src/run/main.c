@@ -156,7 +156,7 @@ static void tend_probe(struct app_pass *p, struct member *m)
     }
     const struct release *r = release_of(p, m->release);
     const struct process *process = r ? release_process(r, m->type) : NULL;
-    if (running && !m->probe && process && !streq(m->type, RELEASE_PHASE))
+    if (running && !m->probe && process && !process_type_is_phase(m->type))
         start_probe(p, m, process);
 }
 

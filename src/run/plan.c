@@ -42,7 +42,7 @@ static uint16_t pool_give(struct plan_pool *p)
 
 int64_t plan_quantity(const struct desired *d, const struct process *p)
 {
-    return streq(p->type, RELEASE_PHASE) ? 0 : counts_get(&d->formation, p->type, p->quantity);
+    return process_type_is_phase(p->type) ? 0 : counts_get(&d->formation, p->type, p->quantity);
 }
 
 static void wake_at(struct pass *p, int64_t when)
@@ -208,16 +208,20 @@ static void start_again(struct pass *p, int i)
     p->out->next[i] = INSTANCE_STARTING;
 }
 
-static void start_new(struct pass *p, const struct process *of, int64_t index)
+static void start_now(struct pass *p, const struct process *of, int64_t index)
 {
-    if (!may_start(p))
-        return;
     struct action *a = act(p, ACT_START, -1);
     a->process = of->type;
     a->release = p->want->release->number;
     a->generation = p->in->desired->generation;
     a->index = index;
     a->host = pool_give(p->pool);
+}
+
+static void start_new(struct pass *p, const struct process *of, int64_t index)
+{
+    if (may_start(p))
+        start_now(p, of, index);
 }
 
 static void stop(struct pass *p, int i)
@@ -328,7 +332,7 @@ static bool failed(struct pass *p)
     char reason[REASON_MAX];
     for (size_t i = 0; i < p->in->n_units; i++) {
         const struct unit *u = &p->in->units[i];
-        if (u->release == p->want->release->number && !streq(u->type, RELEASE_PHASE) &&
+        if (u->release == p->want->release->number && !process_type_is_phase(u->type) &&
             hopeless(p, (int)i, reason)) {
             give_up(p, reason, (int)i);
             return true;
@@ -394,7 +398,7 @@ static bool wanted(const struct pass *p, const struct unit *u)
 static bool kept(const struct pass *p, int i)
 {
     const struct unit *u = &p->in->units[i];
-    if (streq(u->type, RELEASE_PHASE) || !active(p->out->next[i]))
+    if (process_type_is_phase(u->type) || !active(p->out->next[i]))
         return false;
     if (p->keep)
         return u->release == p->keep->release->number;
@@ -482,6 +486,17 @@ static void goes_live(struct pass *p)
     for (size_t i = 0; i < p->in->n_releases; i++)
         if (&p->in->releases[i] != p->want && p->in->releases[i].state == RELEASE_LIVE)
             release_becomes(p, &p->in->releases[i], RELEASE_SUPERSEDED, "", -1);
+    /* In this pass or never: once it is live nobody would know whether it has run. */
+    const struct process *post = release_process(p->want->release, POSTDEPLOY);
+    if (post && find(p, post, 1) < 0)
+        start_now(p, post, 1);
+}
+
+/* Runs to its end, as long as its release serves. */
+static bool postdeploy_runs(const struct pass *p, const struct unit *u)
+{
+    return p->want && u->release == p->want->release->number && streq(u->type, POSTDEPLOY) &&
+           u->alive;
 }
 
 static void prepare(struct pass *p, bool *ret_may_start)
@@ -525,7 +540,7 @@ void plan_app(const struct plan_input *in, struct plan_pool *pool, struct plan *
         goes_live(&p);
     for (size_t i = 0; i < in->n_units; i++) {
         const struct unit *u = &in->units[i];
-        if (phase_undecided(in, u))
+        if (phase_undecided(in, u) || postdeploy_runs(&p, u))
             continue;
         if (wanted(&p, u) || (!ready && kept(&p, (int)i)))
             sustain(&p, (int)i);

@@ -13,9 +13,6 @@
 
 #include "model/nouns.h"
 
-/* The process type that runs once before a release. */
-#define RELEASE_PHASE "release"
-
 enum {
     BOOT_EXITS = 3,         /* exits before getting ready that fail a release */
     START_ATTEMPTS = 3,     /* the same for a shim that can't start it */

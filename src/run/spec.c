@@ -278,7 +278,7 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
              l->app, type, (long long)l->index, (long long)c->log_file_max << 20,
              (long long)c->log_files);
     buf_addf(b, "grace %lld\nsignal %d\nrestart %s\n", (long long)c->stop_grace, signal_number,
-             streq(type, "release") ? "no" : "always");
+             process_type_is_phase(type) ? "no" : "always");
     return buf_check(b, "spec", err);
 }
 

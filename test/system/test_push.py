@@ -111,6 +111,19 @@ def test_release_phase_runs_once_before_and_can_veto(davit):
     assert davit.get("phase")[:2] == (200, "one")
 
 
+def test_postdeploy_runs_once_behind_the_release(davit):
+    scripts = {"dokku": {"predeploy": "echo before"}, "postdeploy": "echo behind $DAVIT_RELEASE; exit 3"}
+    folder = create(davit, "behind", apps.web("one", **{"app.json": json.dumps({"scripts": scripts})}))
+    davit.push(folder)
+    logs = wait_for(lambda: (text := davit.cli("logs", "-a", "behind")) and "app[postdeploy.1]: behind" in text and text,
+                    "postdeploy's output")
+    assert logs.index("app[release.1]: before") < logs.index("app[postdeploy.1]: behind")
+    wait_for(lambda: states(davit, "behind") == [("web.1", "ready")], "only web")
+    davit.cli("restart", "-a", "behind")
+    assert davit.cli("logs", "-a", "behind").count("app[postdeploy.1]: behind") == 1
+    assert davit.get("behind")[:2] == (200, "one")
+
+
 def test_workers_and_restart(davit):
     files = apps.web("one")
     files["Procfile"] += "worker: sleep 1000\n"

@@ -394,6 +394,15 @@ static const struct scene scenes[] = {
     {"no formation can run a release phase twice", "v1 g0 release=3", "web=1 release=0", "v1 live",
      "web v1.g0.1 ready", ""},
 
+    {"postdeploy runs once its release is live", "v1 g0", "web=1 postdeploy=0", "v1 starting",
+     "web v1.g0.1 ready", "v1 live, start new postdeploy v1.g0.1"},
+    {"… to its end", "v1 g0", "web=1 postdeploy=0", "v1 live",
+     "postdeploy v1.g0.1 starting, web v1.g0.1 ready", ""},
+    {"… and then it is removed, however it ended", "v1 g0", "web=1 postdeploy=0", "v1 live",
+     "postdeploy v1.g0.1 starting ended exit=3, web v1.g0.1 ready", "remove postdeploy v1.g0.1"},
+    {"… started before we died: not again", "v1 g0", "web=1 postdeploy=0", "v1 starting",
+     "postdeploy v1.g0.1 starting, web v1.g0.1 ready", "v1 live"},
+
     {"after a reboot everything desired is started again", "v1 g0 web=2", NULL, "v1 live",
      "web v1.g0.1 ready dead, web v1.g0.2 crashed dead",
      "start web v1.g0.1, start web v1.g0.2, "
