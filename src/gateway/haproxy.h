@@ -20,6 +20,8 @@ struct haproxy {
     int dir_fd;
     pid_t master, worker;     /* 0: none runs */
     int master_fd, worker_fd; /* pidfds; readable when they end */
+    int reloads;              /* the master has made, and … */
+    bool reload_failed;       /* the last one did: the worker is the one from before */
     pid_t *former;
     size_t n_former;
 };

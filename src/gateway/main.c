@@ -13,6 +13,7 @@ enum {
     ROUNDS_MAX = 8,  /* plans carried out in a row in one pass */
     POLL_MIN_MS = 2, /* between counts of the requests of what drains, doubling up to … */
     POLL_MAX_MS = 100,
+    RENEW_MS = 5000,   /* after a reload for new settings failed */
     RETRY_MS = 1000,   /* after HAProxy failed to start or to obey */
     LOG_BATCH_MS = 10, /* log lines are gathered for so long */
 };
@@ -22,7 +23,8 @@ struct gateway {
     struct operator* op;
     struct haproxy haproxy;
     struct state state;
-    bool known; /* `state` is what HAProxy has */
+    bool known;       /* `state` is what HAProxy has */
+    int64_t renew_at; /* when to see whether its settings are today's; INT64_MAX: they are */
     int64_t poll_ms;
     struct router_log *log;
     uv_poll_t log_poll;
@@ -131,17 +133,6 @@ static int start_fresh(struct gateway *g, const struct wanted *w, struct err *er
     return r;
 }
 
-/* Started with other settings (davit.conf or davitd changed): a reload takes the new ones over. */
-static int bring_up_to_date(struct gateway *g, const struct wanted *w, struct err *err)
-{
-    if (haproxy_is_current(&g->haproxy))
-        return 0;
-    log_info("the settings of HAProxy have changed: reloading it");
-    act_on_paper(&g->state, w);
-    int r = haproxy_reload(&g->haproxy, &g->state, err);
-    return r < 0 ? r : haproxy_observe(&g->haproxy, &g->state, err);
-}
-
 /* Makes sure that an HAProxy runs and that we know what it has. */
 static int get_hold(struct gateway *g, const struct wanted *w, struct err *err)
 {
@@ -152,18 +143,42 @@ static int get_hold(struct gateway *g, const struct wanted *w, struct err *err)
         r = start_fresh(g, w, err);
     if (!r)
         r = haproxy_observe(&g->haproxy, &g->state, err);
-    if (!r)
-        r = bring_up_to_date(g, w, err);
     if (r < 0)
         return r;
     g->known = true;
+    g->renew_at = 0;
     watch_processes(g);
     return 0;
+}
+
+/* Started with other settings (davit.conf or davitd changed): a reload takes the new ones over. If
+ * that fails (a port is taken) the old ones stay in force, the status says why, and it's tried
+ * again. */
+static int renew(struct gateway *g, const struct wanted *w, struct err *err)
+{
+    int64_t now = time_mono_ms();
+    if (now < g->renew_at)
+        return 0;
+    g->renew_at = INT64_MAX;
+    if (haproxy_is_current(&g->haproxy))
+        return 0;
+    log_info("the settings of HAProxy have changed: reloading it");
+    act_on_paper(&g->state, w);
+    if (haproxy_reload(&g->haproxy, &g->state, err) < 0) {
+        err_wrap(err, "the old settings stay in force");
+        set_status(g, err);
+        g->renew_at = now + RENEW_MS;
+        operator_wake_at(g->op, g->renew_at);
+    }
+    watch_processes(g);
+    return haproxy_observe(&g->haproxy, &g->state, err);
 }
 
 static int converge(struct gateway *g, const struct wanted *w, struct err *err)
 {
     int r = get_hold(g, w, err);
+    if (!r)
+        r = renew(g, w, err);
     for (int round = 0; !r && round < ROUNDS_MAX; round++) {
         pid_t worker = g->haproxy.worker;
         struct plan plan = {0};
@@ -204,7 +219,8 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
         set_status(g, &err);
         operator_wake_at(op, now + RETRY_MS);
     } else {
-        set_status(g, NULL);
+        if (g->renew_at == INT64_MAX)
+            set_status(g, NULL);
         haproxy_trim_output(&g->haproxy);
         routing_report(op, &world.wanted, &g->state);
         schedule(g, now);

@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "gateway/log.h"
+#include "gateway/ports.h"
 #include "os/file.h"
 #include "os/spawn.h"
 
@@ -154,24 +155,36 @@ void haproxy_trim_output(struct haproxy *h)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+/* What was printed since the last reload began, if there was one. */
+static struct str last_attempt(struct str output)
+{
+    static const char mark[] = "Reloading HAProxy\n";
+    const char *at;
+    while ((at = memmem(output.ptr, output.len, mark, sizeof(mark) - 1))) {
+        at += sizeof(mark) - 1;
+        output = (struct str){at, (size_t)(output.ptr + output.len - at)};
+    }
+    return output;
+}
+
 /* What HAProxy complained of: its alerts, without their decoration. */
 static int say_why(const struct haproxy *h, struct err *err)
 {
-    _cleanup_(buf_release) struct buf output = BUF_CAP(64 * 1024);
+    _cleanup_(buf_release) struct buf output = BUF_CAP(4 * OUTPUT_MAX);
     _cleanup_free_ char *path = path_join(h->dir, OUTPUT_FILE);
     file_read(path, &output, NULL);
-    struct str rest = buf_str(&output);
+    struct str rest = last_attempt(buf_str(&output));
     while (rest.len) {
         struct str line = str_trim(str_cut(&rest, '\n'));
         if (!str_starts(line, STR("[ALERT]")))
             continue;
         str_cut(&line, ':');
         line = str_trim(line);
-        err_set(err, ERR_UNAVAILABLE, "HAProxy doesn't start: %.*s", (int)line.len, line.ptr);
-        if (memmem(line.ptr, line.len, "Address already in use", 22))
-            err_hint(err, "another program has that port: stop it, or set http_port and "
-                          "https_port in davit.conf");
-        return -ERR_UNAVAILABLE;
+        _cleanup_free_ char *why =
+            xasprintf("HAProxy doesn't start: %.*s", (int)line.len, line.ptr);
+        if (strstr(why, "Address already in use"))
+            return port_taken(err, why);
+        return err_set(err, ERR_UNAVAILABLE, "%s", why);
     }
     return err_set(err, ERR_UNAVAILABLE, "HAProxy doesn't start");
 }
@@ -214,10 +227,13 @@ static int take_hold(struct haproxy *h, struct err *err)
 /* Until the worker answers, the master has ended, or too much time has passed. */
 static int await_worker(struct haproxy *h, pid_t not_this_one, struct err *err)
 {
+    int reloads = h->reloads;
     int64_t deadline = time_mono_ms() + HAPROXY_TIMEOUT_MS * 4;
     while (time_mono_ms() < deadline) {
         if (!take_hold(h, NULL) && h->worker != not_this_one)
             return 0;
+        if (not_this_one && h->reload_failed && h->reloads != reloads)
+            return say_why(h, err);
         struct pollfd p = {h->master_fd, POLLIN, 0};
         if (poll(&p, h->master_fd >= 0, 5) > 0)
             return say_why(h, err);
@@ -243,11 +259,14 @@ int haproxy_start(struct haproxy *h, const struct state *s, struct err *err)
 int haproxy_reload(struct haproxy *h, const struct state *s, struct err *err)
 {
     _cleanup_(buf_release) struct buf reply = BUF_INIT;
-    int r = make_certificate(h, err);
-    if (r < 0 || (r = write_files(h, s, err)) < 0 ||
+    int r = ports_check(h->config, err);
+    if (r < 0 || (r = make_certificate(h, err)) < 0 || (r = write_files(h, s, err)) < 0 ||
         (r = runtime_send(h, CONF_MASTER_SOCKET, "reload", &reply, err)) < 0)
         return r;
-    return await_worker(h, h->worker, err);
+    r = await_worker(h, h->worker, err);
+    if (r < 0) /* the file is not what runs */
+        unlinkat(h->dir_fd, CONF_FILE, 0);
+    return r;
 }
 
 int haproxy_adopt(struct haproxy *h, struct err *err)

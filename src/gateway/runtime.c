@@ -89,6 +89,15 @@ static pid_t process_line(struct str line, const char *kind)
     return sscanf(text, "%d %15s", &pid, word) == 2 && streq(word, kind) ? pid : 0;
 }
 
+/* "12 master 3 [failed: 1] …" */
+static void take_reloads(struct haproxy *h, struct str line)
+{
+    _cleanup_free_ char *text = xstrndup(line.ptr, line.len);
+    int failed = 0;
+    if (sscanf(text, "%*d master %d [failed: %d]", &h->reloads, &failed) == 2)
+        h->reload_failed = failed > 0;
+}
+
 int runtime_processes(struct haproxy *h, pid_t *ret_master, pid_t *ret_worker, struct err *err)
 {
     _cleanup_(buf_release) struct buf reply = BUF_INIT;
@@ -103,9 +112,10 @@ int runtime_processes(struct haproxy *h, pid_t *ret_master, pid_t *ret_worker, s
         struct str line = str_cut(&rest, '\n');
         if (str_starts(line, STR("# ")))
             old = str_starts(line, STR("# old"));
-        else if ((pid = process_line(line, "master")))
+        else if ((pid = process_line(line, "master"))) {
             master = pid;
-        else if ((pid = process_line(line, "worker")) && !old)
+            take_reloads(h, line);
+        } else if ((pid = process_line(line, "worker")) && !old)
             worker = pid;
         else if (pid) {
             h->former = xrealloc(h->former, (h->n_former + 1) * sizeof(*h->former));

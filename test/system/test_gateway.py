@@ -629,6 +629,29 @@ def test_settings_changed_while_down(gateway):
     assert gateway.processes()[0] == before[0]
 
 
+def test_new_settings_that_cannot_be_had(gateway):
+    """The new port is taken: the old one goes on serving, the status says so, and once it is free it is taken over."""
+    app, old = serve(gateway, Instance("x")), gateway.http
+    gateway.kill(signal.SIGTERM)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        gateway.configure(http_port=s.getsockname()[1])
+        gateway.start(wait=False)
+        wait_for(lambda: "Address already in use" in (gateway.status() or ""), "the status says so")
+        gateway.configure(http_port=old[1])
+        second = Instance("y")
+        gateway.instance(app, "v1.g0.1", "stopped", ("127.0.0.1", 1))
+        gateway.instance(app, "v2.g0.1", "ready", second.address)
+        wait_for(lambda: gateway.get(host(app))[2] == b"y", "deploys go on meanwhile")
+        assert "Address already in use" in gateway.status()
+        gateway.configure(http_port=s.getsockname()[1])
+    wait_for(lambda: gateway.status() == "ok", "the new port is taken over")
+    assert gateway.get(host(app))[2] == b"y"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(old)
+
+
 def test_port_taken():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
