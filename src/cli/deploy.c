@@ -74,13 +74,9 @@ static int deploy_folder(struct cli *cli, struct buf *path, struct err *err)
     int r = source_open(dir, &source, err);
     if (r < 0)
         return r;
+    /* After a failure nobody reads what tar has left: waiting for it would be forever. */
     r = build(cli, path, source.fd, err);
-    /* A tar that was cut short must not pass for a source tree, nor its error be lost. */
-    struct err why;
-    int s = source_finish(&source, &why);
-    if (s < 0 && r == 0 && err)
-        *err = why;
-    return r < 0 ? r : s;
+    return r < 0 ? r : source_finish(&source, err);
 }
 
 int verb_deploy(struct cli *cli, struct err *err)

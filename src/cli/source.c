@@ -85,7 +85,7 @@ int source_finish(struct source *s, struct err *err)
 {
     int status = s->tar > 0 ? spawn_wait(s->tar) : 0;
     s->tar = 0;
-    return status ? err_set(err, ERR_IO, "tar could not read all of the folder") : 0;
+    return status ? err_set(err, ERR_IO, "deployed, but without what tar could not read") : 0;
 }
 
 void source_close(struct source *s)

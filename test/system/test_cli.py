@@ -237,4 +237,5 @@ def test_deploying_what_is_not_there(davit, tmp_path):
     assert "No such file" in fails(davit, "deploy", "-a", "shop", tmp_path / "none")
     assert "is a folder" in fails(davit, "deploy", "-a", "shop", "--archive", tmp_path, code=2)
     assert "one of them" in fails(davit, "deploy", "-a", "shop", "--image", "x", tmp_path, code=2)
-    assert "there is no app" in fails(davit, "deploy", "-a", "nothing-like-it", tmp_path)
+    (tmp_path / "large").write_bytes(os.urandom(8 << 20))
+    assert "there is no app" in fails(davit, "deploy", "-a", "nothing-like-it", tmp_path, timeout=60)

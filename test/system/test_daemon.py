@@ -80,6 +80,13 @@ def test_folders_and_owners(new_davit):
     assert os.stat(d.run_dir).st_uid == 0 and os.stat(d.run_dir).st_mode & 0o1020 == 0o1020
 
 
+def test_a_root_too_long_for_sockets(new_davit, tmp_path):
+    d = idle(new_davit)
+    long = d.root / ("x" * 80)
+    r = subprocess.run([d.davitd, "--root", long], env=d.env, capture_output=True, text=True, timeout=60)
+    assert r.returncode == 1 and "too long for sockets" in r.stderr
+
+
 def test_unknown_operator(new_davit):
     d = idle(new_davit)
     r = davitd(d, "gatway")
