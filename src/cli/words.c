@@ -52,7 +52,7 @@ int duration_parse(const char *text, int64_t *ret_s, struct err *err)
             break;
         }
     uint64_t n;
-    if (str_to_u64(t, 0, 36500, &n, NULL) < 0 && str_to_u64(t, 0, 3153600000U, &n, NULL) < 0) {
+    if (str_to_u64(t, 0, 3153600000U / (uint64_t)factor, &n, NULL) < 0) { /* a century */
         err_set(err, ERR_USAGE, "'%s' is not a time", text);
         return err_hint(err, "say it like 90s, 10m, 2h or 3d");
     }
