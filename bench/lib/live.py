@@ -7,17 +7,20 @@ import time
 
 
 class Watcher(threading.Thread):
-    """Asks one address over and over on one keep-alive connection and notes when each new body was first seen."""
+    """Asks one address over and over on one keep-alive connection and notes when each new body was first seen; only
+    while somebody waits for one, so that two of them don't disturb each other."""
 
     def __init__(self, address, path="/"):
         super().__init__(daemon=True)
         (self.host, self.port, self.name_), self.path = address, path
         self.seen, self.stopping, self.last = {}, False, None
-        self.news = threading.Condition()
+        self.news, self.wanted = threading.Condition(), threading.Event()
 
     def run(self):
         connection = None
         while not self.stopping:
+            if not self.wanted.wait(0.1):
+                continue
             try:
                 connection = connection or http.client.HTTPConnection(self.host, self.port, timeout=5)
                 connection.request("GET", self.path, headers={"Host": self.name_})
@@ -31,7 +34,7 @@ class Watcher(threading.Thread):
                         self.news.notify_all()
             except (OSError, http.client.HTTPException) as e:
                 connection, self.last = None, e
-            time.sleep(0.001)
+            time.sleep(0.002)
 
     def wait(self, body, seconds=60):
         with self.news:
@@ -52,6 +55,7 @@ def git(folder, *args, env=None):
 
 def push_until_live(folder, remote, watcher, body, env=None):
     """Seconds from the start of `git push` until the body is served, and until the push has ended."""
+    watcher.wanted.set()
     begin = time.perf_counter()
     push = subprocess.Popen(["git", "-C", str(folder), "push", "-q", remote, "HEAD:main"], env=env,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -59,7 +63,9 @@ def push_until_live(folder, remote, watcher, body, env=None):
     end = time.perf_counter()
     if push.returncode:
         raise RuntimeError(f"git push to {remote} failed:\n{out}")
-    return watcher.wait(body) - begin, end - begin
+    live = watcher.wait(body)
+    watcher.wanted.clear()
+    return live - begin, end - begin
 
 
 def summary(seconds):
