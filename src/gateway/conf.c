@@ -124,6 +124,8 @@ static void add_frontend(struct buf *b, const struct config *c, const char *sche
              "  http-request set-header X-Forwarded-Proto %s\n"
              "  http-request set-header X-Forwarded-Port %lld\n"
              "  use_backend api if { var(txn.host) -m str api.%s }\n"
+             "  use_backend %%[var(txn.app),map_str(apps.map,H99),regsub(^s,g)] "
+             "if { req.hdr(content-type) -m beg application/grpc } { var(txn.app) -m found }\n"
              "  use_backend %%[var(txn.app),map_str(apps.map,H99)] if { var(txn.app) -m found }\n"
              "  default_backend unknown\n",
              scheme, open, c->listen, close, (long long)port, options, scheme, (long long)port,
@@ -155,18 +157,25 @@ static void add_answers(struct buf *b, const struct config *c)
     "  tcp-response content lua.late if WAIT_END { date(0,ms),sub(txn.start) ge 29900 } "          \
     "!{ var(txn.upload) -m found }\n"
 
+static void add_backend(struct buf *b, const struct state *s, char kind, size_t number)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "s%zu", number);
+    size_t n, first = state_servers_of(s, name, &n);
+    buf_addf(b, "backend %c%zu from app\n" FIRST_BYTE_RULES, kind, number);
+    for (size_t i = first; i < first + n; i++) {
+        if (!s->servers[i].stopped)
+            buf_addf(b, "  server %s %s " CONF_SERVER_ARGS "%s\n", s->servers[i].name,
+                     s->servers[i].address, kind == 'g' ? CONF_TWIN_ARGS : "");
+    }
+}
+
+/* Each with its twin for gRPC: see command.h. */
 static void add_pool(struct buf *b, const struct state *s)
 {
     for (size_t i = 1; i <= s->pool; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "s%zu", i);
-        buf_addf(b, "backend %s from app\n" FIRST_BYTE_RULES, name);
-        size_t n, first = state_servers_of(s, name, &n);
-        for (size_t k = first; k < first + n; k++) {
-            if (!s->servers[k].stopped)
-                buf_addf(b, "  server %s %s " CONF_SERVER_ARGS "\n", s->servers[k].name,
-                         s->servers[k].address);
-        }
+        add_backend(b, s, 's', i);
+        add_backend(b, s, 'g', i);
     }
 }
 
@@ -181,9 +190,14 @@ static void add_settings(const struct config *c, struct conf_limits limits, stru
     add_answers(b, c);
 }
 
-/* FNV-1a */
-static uint64_t fingerprint(struct str text)
+/* FNV-1a of all that is not an app's: the settings, and the form of the pool. */
+static uint64_t fingerprint(struct str settings)
 {
+    _cleanup_(state_release) struct state sample = {.pool = 1};
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    state_add_server(&sample, "s1", "name", "address");
+    buf_add(&text, settings.ptr, settings.len);
+    add_pool(&text, &sample);
     uint64_t h = 14695981039346656037ULL;
     for (size_t i = 0; i < text.len; i++)
         h = (h ^ (unsigned char)text.ptr[i]) * 1099511628211ULL;

@@ -1,3 +1,4 @@
+#include "gateway/command.h"
 #include "gateway/runtime.h"
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -91,10 +92,10 @@ int haproxy_observe(struct haproxy *h, struct state *ret, struct err *err)
                         &reply, err);
     struct str rest = buf_str(&reply);
     for (int i = 0; !r && i < TABLES; i++)
-        take_rows(runtime_answer(&rest), &s.tables[i]);
+        take_rows(command_answer(&rest), &s.tables[i]);
     if (!r) {
-        take_servers(runtime_answer(&rest), &s);
-        take_pool(runtime_answer(&rest), &s);
+        take_servers(command_answer(&rest), &s);
+        take_pool(command_answer(&rest), &s);
     }
     for (size_t i = 0; !r && i < h->n_former; i++)
         r = observe_former(h, h->former[i], &s, err);
@@ -128,13 +129,14 @@ static void take_counts(struct str text, struct server *servers, size_t n)
 
 static int count_backend(struct haproxy *h, struct server *servers, size_t n, struct err *err)
 {
-    _cleanup_free_ char *command = xasprintf("show stat %s 4 -1", servers[0].backend);
     for (size_t i = 0; i < n; i++)
         servers[i].requests = 0;
     int r = 0;
-    for (size_t k = 0; !r && k <= h->n_former; k++) {
+    for (size_t k = 0; !r && k < 2 * (h->n_former + 1); k++) { /* each worker, both twins */
         _cleanup_(buf_release) struct buf reply = BUF_CAP(HAPROXY_REPLY_MAX);
-        r = runtime_ask(h, k ? h->former[k - 1] : h->worker, command, &reply, err);
+        _cleanup_free_ char *command =
+            xasprintf("show stat %c%s 4 -1", k % 2 ? 'g' : 's', servers[0].backend + 1);
+        r = runtime_ask(h, k < 2 ? h->worker : h->former[k / 2 - 1], command, &reply, err);
         take_counts(buf_str(&reply), servers, n);
     }
     return r;
@@ -165,81 +167,6 @@ int haproxy_count(struct haproxy *h, struct state *s, struct err *err)
 
 /* --- acting ---------------------------------------------------------------------------------- */
 
-/* What goes into a command may hold nothing that means something to HAProxy's reader. */
-static bool is_plain(const char *text)
-{
-    return !text || (*text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
-                                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")]);
-}
-
-static char *command_for(const struct state *s, const struct action *a)
-{
-    const char *be = a->backend, *name = a->name;
-    struct str port = str_of(a->value ? a->value : ""), ip = str_cut(&port, ':');
-    switch (a->type) {
-    case ACTION_ADD:
-        return xasprintf("add server %s/%s %s " CONF_SERVER_ARGS ";enable server %s/%s", be, name,
-                         a->value, be, name);
-    case ACTION_ADDRESS:
-        return xasprintf("set server %s/%s addr %.*s port %.*s", be, name, (int)ip.len, ip.ptr,
-                         (int)port.len, port.ptr);
-    case ACTION_START: return xasprintf("set server %s/%s state ready", be, name);
-    case ACTION_STOP:
-        return xasprintf("set server %s/%s state maint;del server %s/%s", be, name, be, name);
-    case ACTION_CUT: return xasprintf("shutdown sessions server %s/%s", be, name);
-    case ACTION_DELETE: /* a new address makes HAProxy close what idles to the old one */
-        return xasprintf("set server %s/%s addr 127.0.0.1 port 1;del server %s/%s", be, name, be,
-                         name);
-    case ACTION_SET:
-        return table_get(&s->tables[a->table], name)
-                   ? xasprintf("set map %s %s %s", table_files[a->table], name, a->value)
-                   : xasprintf("add map %s %s %s", table_files[a->table], name, a->value);
-    case ACTION_UNSET: return xasprintf("del map %s %s", table_files[a->table], name);
-    case ACTION_GROW:
-    case ACTION_DRAINED: break;
-    }
-    return NULL;
-}
-
-static bool says(struct str reply, const char *text)
-{
-    return memmem(reply.ptr, reply.len, text, strlen(text)) != NULL;
-}
-
-/* HAProxy answers in words only: nothing, or one of these, is success. */
-static bool is_success(struct str answer)
-{
-    static const char *const fine[] = {"New server registered.", "Server deleted.",
-                                       " changed from ", "no need to change"};
-    if (!str_trim(answer).len)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
-        if (says(answer, fine[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool is_deletion(enum action_type t) { return t == ACTION_STOP || t == ACTION_DELETE; }
-
-/* "Server still has connections attached to it, cannot remove it." is a fact, not a failure. */
-static int judge(const struct action *a, struct str reply, bool *ret_deleted, struct err *err)
-{
-    *ret_deleted = false;
-    while (reply.len) {
-        struct str answer = runtime_answer(&reply);
-        if (is_deletion(a->type) && says(answer, "still has connections"))
-            continue;
-        if (is_deletion(a->type) &&
-            (says(answer, "Server deleted.") || says(answer, "No such server.")))
-            *ret_deleted = true;
-        else if (!is_success(answer))
-            return err_set(err, ERR_INTERNAL, "HAProxy says: %.*s", (int)str_trim(answer).len,
-                           str_trim(answer).ptr);
-    }
-    return 0;
-}
-
 /* A server that only a former worker has. */
 static void act_on_former(struct state *s, struct server *v, const struct action *a)
 {
@@ -262,19 +189,19 @@ static void apply(const struct haproxy *h, struct state *s, const struct action 
 
 int haproxy_act(struct haproxy *h, struct state *s, const struct action *a, struct err *err)
 {
-    if (!is_plain(a->backend) || !is_plain(a->name) || !is_plain(a->value))
-        return err_set(err, ERR_INVALID, "not a name for HAProxy: %s %s", a->name,
-                       a->value ? a->value : "");
     struct server *v = a->backend ? state_server(s, a->backend, a->name) : NULL;
     if (v && v->former && a->type != ACTION_ADD) {
         act_on_former(s, v, a);
         return 0;
     }
-    _cleanup_free_ char *command = command_for(s, a);
+    _cleanup_free_ char *command = NULL;
     _cleanup_(buf_release) struct buf reply = BUF_INIT;
     bool deleted;
-    int r = runtime_ask(h, h->worker, command, &reply, err);
-    if (r < 0 || (r = judge(a, buf_str(&reply), &deleted, err)) < 0)
+    int r = command_for(s, a, &command, err);
+    if (r < 0)
+        return r;
+    if ((r = runtime_ask(h, h->worker, command, &reply, err)) < 0 ||
+        (r = command_judge(a, buf_str(&reply), &deleted, err)) < 0)
         return err_wrap(err, "%s", command);
     apply(h, s, a, deleted);
     return 0;

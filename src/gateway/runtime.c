@@ -69,17 +69,6 @@ int runtime_ask(const struct haproxy *h, pid_t worker, const char *commands, str
     return runtime_send(h, CONF_MASTER_SOCKET, line, ret, err);
 }
 
-struct str runtime_answer(struct str *rest)
-{
-    struct str whole = *rest;
-    while (rest->len) {
-        struct str line = str_cut(rest, '\n');
-        if (!line.len)
-            return (struct str){whole.ptr, (size_t)(line.ptr - whole.ptr)};
-    }
-    return whole;
-}
-
 /* The pid a line of `show proc` starts with, 0 if none; whether its second word is `kind`. */
 static pid_t process_line(struct str line, const char *kind)
 {

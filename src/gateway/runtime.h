@@ -12,8 +12,6 @@ int runtime_send(const struct haproxy *h, const char *socket, const char *comman
  * and only one command. One that has ended just now answers nothing of use. */
 int runtime_ask(const struct haproxy *h, pid_t worker, const char *commands, struct buf *ret,
                 struct err *err);
-/* Cuts one answer off: lines up to an empty one. */
-struct str runtime_answer(struct str *rest);
 /* Reads the master's list of processes into h->former; ERR_UNAVAILABLE if there is no worker.
  * Sets *ret_master and *ret_worker. */
 int runtime_processes(struct haproxy *h, pid_t *ret_master, pid_t *ret_worker, struct err *err);

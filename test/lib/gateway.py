@@ -117,6 +117,11 @@ class Gateway:
             s.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
+    def servers(self, app, kind="s"):
+        """The names of the app's servers in HAProxy (with "g": those for gRPC)."""
+        rows = [line.split() for line in self.ask("show servers state").splitlines()]
+        return [r[3] for r in rows if len(r) > 3 and r[1].startswith(kind) and r[3].startswith(f"{app}:")]
+
     def processes(self):
         """(master, worker)"""
         lines = [line.split() for line in self.ask("show proc", "master.sock").splitlines()]

@@ -8,6 +8,9 @@ import threading
 import time
 import uuid
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from davit import free_port, wait_for
@@ -39,7 +42,7 @@ def serve(g, *instances, app=None, **desired):
     g.store.write(*[g.instance_change(app, f"v1.g0.{n}", "ready", i.address, n)
                     for n, i in enumerate(instances, 1)])
     g.wait_routed(app)
-    wait_for(lambda: g.ask("show servers state").count(f"{app}:web.") == len(instances), "all servers are there")
+    wait_for(lambda: len(g.servers(app)) == len(instances), "all servers are there")
     return app
 
 
@@ -87,7 +90,7 @@ def test_app_destroyed(shared):
     app = serve(shared, Instance("bye"))
     shared.store.write((f"/apps/{app}", None), (f"/apps/{app}/desired", None), (f"/instances/{app}/web/v1.g0.1", None))
     wait_for(lambda: shared.get(host(app))[0] == 404, "its host is unknown")
-    wait_for(lambda: f"{app}:web" not in shared.ask("show servers state"), "its server is gone")
+    wait_for(lambda: not shared.servers(app) + shared.servers(app, "g"), "its server is gone")
 
 
 def test_api_host(shared):
@@ -440,7 +443,7 @@ def test_200_swaps_lose_nothing(gateway):
         done, failures = c.stop()
         assert not failures and done > 200
     assert len({b for c in clients for b in c.bodies}) == 201
-    wait_for(lambda: gateway.ask("show servers state").count(f"{app}:web") == 1, "old servers are deleted")
+    wait_for(lambda: len(gateway.servers(app)) == len(gateway.servers(app, "g")) == 1, "old servers are deleted")
 
 
 def test_drained_means_no_request_is_left(shared):
@@ -464,7 +467,7 @@ def test_drained_means_no_request_is_left(shared):
         answer.set()
         assert read_response(s)[2] == b"slow"
     shared.wait_drained(app, "v1.g0.1")
-    wait_for(lambda: f"{app}:web.1:v1.g0.1" not in shared.ask("show servers state"), "its server is deleted")
+    wait_for(lambda: len(shared.servers(app)) == len(shared.servers(app, "g")) == 1, "its server is deleted")
 
 
 def upgrade(line, headers, c):
@@ -502,6 +505,69 @@ def test_websocket_lives_through_a_drain(shared):
     shared.wait_drained(app, "v1.g0.1")
     line = logged(shared, app, 'path="/chat"')
     assert "at=info" in line and "status=101" in line
+
+
+def received(c):
+    try:
+        return c.recv(9999)
+    except OSError:
+        return b""
+
+
+class GrpcInstance(Instance):
+    """Speaks HTTP/2 without TLS, as gRPC servers do; echoes each message of a call and ends it with its trailers."""
+
+    def _serve(self, c):
+        h = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        h.initiate_connection()
+        c.sendall(h.data_to_send())
+        while data := received(c):
+            for e in h.receive_data(data):
+                if isinstance(e, h2.events.RequestReceived):
+                    h.send_headers(e.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
+                elif isinstance(e, h2.events.DataReceived):
+                    h.acknowledge_received_data(e.flow_controlled_length, e.stream_id)
+                    h.send_data(e.stream_id, e.data)
+                elif isinstance(e, h2.events.StreamEnded):
+                    h.send_headers(e.stream_id, [("grpc-status", "0")], end_stream=True)
+            c.sendall(h.data_to_send())
+
+
+def test_grpc_streams_both_ways_and_drains(shared):
+    old, new = GrpcInstance(), GrpcInstance()
+    app = serve(shared, old)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    address = ("127.0.0.1", shared.settings["https_port"])
+    with context.wrap_socket(socket.create_connection(address, 10), server_hostname=host(app)) as s:
+        h = h2.connection.H2Connection()
+        h.initiate_connection()
+        h.send_headers(1, [(":method", "POST"), (":path", "/echo.Echo/Chat"), (":scheme", "https"),
+                           (":authority", host(app)), ("content-type", "application/grpc"), ("te", "trailers")])
+
+        def until(kind):
+            while True:
+                s.sendall(h.data_to_send())
+                for e in h.receive_data(s.recv(9999)):
+                    assert not isinstance(e, (h2.events.StreamReset, h2.events.ConnectionTerminated)), e
+                    if isinstance(e, kind):
+                        return e
+
+        assert (b":status", b"200") in [tuple(x) for x in until(h2.events.ResponseReceived).headers]
+        for n in range(3):
+            h.send_data(1, b"message %d" % n)
+            assert until(h2.events.DataReceived).data == b"message %d" % n
+        shared.store.write(shared.instance_change(app, "v2.g0.1", "ready", new.address),
+                           shared.instance_change(app, "v1.g0.1", "draining", old.address))
+        wait_for(lambda: f"{app}:web.1:v2.g0.1" in shared.servers(app, "g"), "the new one is there")
+        h.send_data(1, b"last", end_stream=False)
+        assert until(h2.events.DataReceived).data == b"last"
+        assert shared.store.get(f"/instances/{app}/web/v1.g0.1")["state"] == "draining"
+        h.end_stream(1)
+        assert (b"grpc-status", b"0") in [tuple(x) for x in until(h2.events.TrailersReceived).headers]
+    shared.wait_drained(app, "v1.g0.1")
+    assert "protocol=http2 tls=true" in logged(shared, app, 'path="/echo.Echo/Chat"')
 
 
 def test_drain_timeout_cuts():
@@ -616,7 +682,7 @@ def test_pool_grows_by_a_reload(gateway):
     # What came into the new worker with its configuration can go at run time like any other.
     gateway.instance("many3", "v1.g0.1", "draining", one.address)
     gateway.wait_drained("many3", "v1.g0.1")
-    wait_for(lambda: "many3:web" not in gateway.ask("show servers state"), "it is deleted")
+    wait_for(lambda: not gateway.servers("many3") + gateway.servers("many3", "g"), "it is deleted")
 
 
 def test_settings_changed_while_down(gateway):
