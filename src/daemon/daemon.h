@@ -51,8 +51,9 @@ pid_t root_holder(const struct config *c, const char *name);
  * 100 ms doubling to 10 s; one that ran for a minute starts over. */
 int64_t backoff_next(int64_t before_ms, int64_t ran_ms);
 
-/* The parent: returns its exit status. `program` is the absolute path of davitd. */
-int parent_run(const struct config *c, const char *program, bool foreground);
+/* The parent, until it is told to stop. `program` is the absolute path of davitd. Unless in the
+ * foreground, it goes on in a new process and the one that called exits when all is started. */
+int parent_run(const struct config *c, const char *program, bool foreground, struct err *err);
 
 /* Stops everything that belongs to this root: davitd, instances, HAProxy, bridge, tables. Data
  * stays. */

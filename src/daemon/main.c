@@ -23,7 +23,8 @@ static int usage(FILE *to)
           to);
     for (const struct operator_entry *o = operators; o->name; o++)
         fprintf(to, "    %-10s %s\n", o->name, o->what);
-    fputs("davitd [--root DIR] stacks           make what apps stand on; quick when it is there\n", to);
+    fputs("davitd [--root DIR] stacks           make what apps stand on; quick when it is there\n",
+          to);
     fputs("davitd [--root DIR] teardown         stop everything, apps included; data stays\n", to);
     return to == stdout ? 0 : 2;
 }
@@ -79,7 +80,7 @@ static int run(const char *root, bool foreground, const char *what)
         char program[PATH_MAX] = "";
         if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
             return err_errno(&err, "/proc/self/exe"), complain(&err);
-        return parent_run(&c, program, foreground);
+        return parent_run(&c, program, foreground, &err) < 0 ? complain(&err) : 0;
     }
     if (streq(what, "stacks"))
         return folders_make(&c, &err) < 0 || build_stacks(&c, &err) < 0 ? complain(&err) : 0;

@@ -163,42 +163,35 @@ static void loop(struct parent *p, int signals)
     }
 }
 
-/* Continues in a process of its own, in a session of its own. The one we came from waits for the
- * word that all is started and leaves with our status otherwise. Returns where to send the word. */
-static int go_background(void)
+/* Goes on in a process of its own, in a session of its own. The one we came from waits for the word
+ * that all is started, to be written to *ret_word, and leaves with our status otherwise. */
+static int go_background(int *ret_word, struct err *err)
 {
     int word[2];
     if (pipe2(word, O_CLOEXEC) < 0)
-        return -1;
+        return err_errno(err, "going into the background");
     pid_t pid = fork();
     if (pid < 0)
-        return -1;
-    if (pid == 0) {
-        close(word[0]);
-        setsid();
-        return word[1];
+        return err_errno(err, "going into the background");
+    if (pid > 0) {
+        char c;
+        close(word[1]);
+        _exit(TEMP_FAILURE_RETRY(read(word[0], &c, 1)) == 1 ? 0 : spawn_wait(pid));
     }
-    close(word[1]);
-    char c;
-    if (TEMP_FAILURE_RETRY(read(word[0], &c, 1)) == 1)
-        _exit(0);
-    _exit(spawn_wait(pid));
+    close(word[0]);
+    setsid();
+    *ret_word = word[1];
+    return chdir("/") < 0 ? err_errno(err, "/") : 0;
 }
 
-static int complain(const struct err *err)
+int parent_run(const struct config *c, const char *program, bool foreground, struct err *err)
 {
-    log_error("%s%s%s", err->msg, *err->hint ? " / hint: " : "", err->hint);
-    return err_code_exit(err->code);
-}
-
-int parent_run(const struct config *c, const char *program, bool foreground)
-{
-    struct err err;
-    int word = foreground ? -1 : go_background();
+    _cleanup_close_ int word = -1;
     _cleanup_(logfile_freep) struct logfile *log = NULL;
-    if (folders_make(c, &err) < 0 || root_lock(c, "davitd", 0, &err) < 0 ||
-        logfile_open(c, foreground, &log, &err) < 0)
-        return complain(&err);
+    int r = foreground ? 0 : go_background(&word, err);
+    if (r < 0 || (r = folders_make(c, err)) < 0 || (r = root_lock(c, "davitd", 0, err)) < 0 ||
+        (r = logfile_open(c, foreground, &log, err)) < 0)
+        return r;
     struct parent p = {.config = c, .program = program, .log = log};
     for (const struct operator_entry *o = operators; o->name && p.n < CHILDREN_MAX; o++)
         p.children[p.n++].op = o;
@@ -207,8 +200,10 @@ int parent_run(const struct config *c, const char *program, bool foreground)
     logfile_take_stderr(log);
     log_info("davitd starts %zu operators", p.n);
     do_due(&p);
-    if (word >= 0 && write(word, "", 1) == 1)
-        close(word);
+    if (word >= 0 && write(word, "", 1) < 0)
+        log_warning("nobody waits for the start");
+    closep(&word);
+    word = -1;
     loop(&p, signals);
     log_info("davitd has stopped");
     logfile_pump(log);

@@ -30,8 +30,18 @@ static int stop_daemon(const struct config *c, struct err *err)
 int teardown(const struct config *c, struct err *err)
 {
     int r = stop_daemon(c, err);
-    if (r < 0 || (r = gateway_teardown(c, err)) < 0 || (r = run_teardown(c, err)) < 0 ||
-        (r = build_teardown(c, err)) < 0)
+    if (r < 0)
         return r;
-    return dir_remove(c->run, err);
+    /* What can be stopped is, whatever can't: the first error is told. */
+    int (*const steps[])(const struct config *, struct err *) = {gateway_teardown, run_teardown,
+                                                                 build_teardown};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct err e;
+        int s = steps[i](c, &e);
+        if (s < 0 && r == 0) {
+            r = s;
+            *err = e;
+        }
+    }
+    return r < 0 ? r : dir_remove(c->run, err);
 }
