@@ -27,7 +27,7 @@ test: ## all tests that need nothing but this machine
 test-registries: ## deploy the examples with dependencies from npm, PyPI and the Go module proxy
 	@tools/install build run test
 	@tools/user
-	@tools/test unit registries
+	@tools/test build registries
 ci: ## what CI runs: all of it, slowly
 	@.ci/run
 bench: ## every benchmark beside its peers
