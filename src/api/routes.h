@@ -6,7 +6,7 @@
  * Errors are {"code", "message", "hint"} with the status of base/err_codes.h. Everything else is JSON but the
  * streams: text/plain, chunked, flushed line by line. */
 /* clang-format off */
-ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, operators, counts",           "-", "{version, domain, http_port, https_port, apps, instances}")
+ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, counts, whether the gateway serves", "-", "{version, user, role, domain, listen, http_port, https_port, apps, instances, gateway: {state: ok|starting|failing, message, hint}}")
 ROUTE(GET,    "/v1/apps",                      apps_list,       VIEWER,    "All apps",                             "-", "items of {name, owner, created, release, url, instances, ready}")
 ROUTE(POST,   "/v1/apps",                      apps_create,     DEVELOPER, "Create an app",                        "{name}", "{name, owner, created, url, git_url}")
 ROUTE(GET,    "/v1/apps/{app}",                apps_show,       VIEWER,    "One app",                              "-", "{name, owner, created, branch, url, git_url, release, formation, maintenance, domains}")

@@ -1,8 +1,11 @@
-/* The platform itself: what it is and how much of it there is. */
+/* The platform itself: what it is, how much of it there is, and whether it serves. */
 #include "api/handlers.h"
 #include "api/reply.h"
 
 #include "api/openapi.h"
+#include "os/file.h"
+
+enum { STATUS_MAX = 8192 };
 
 static int64_t count(struct request *rq, const char *prefix, const char *pattern)
 {
@@ -11,6 +14,24 @@ static int64_t count(struct request *rq, const char *prefix, const char *pattern
     for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
         n += key_match(i.key, pattern, parts);
     return n;
+}
+
+/* What the gateway wrote: "ok", or why nobody is served and, in a second line, what to do. Nothing:
+ * it has yet to get to it. */
+static void add_gateway(struct request *rq)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(STATUS_MAX);
+    _cleanup_free_ char *path = path_join(rq->api->config->run, "gateway/status");
+    struct str rest = file_read(path, &text, NULL) < 0 ? STR("") : buf_str(&text);
+    struct str first = str_cut(&rest, '\n'), second = str_cut(&rest, '\n');
+    bool ok = str_eq(first, STR("ok"));
+    _cleanup_free_ char *message = xstrndup(first.ptr, ok ? 0 : first.len);
+    _cleanup_free_ char *hint = second.ptr ? xstrndup(second.ptr, second.len) : NULL;
+    reply_open(&rq->out, "gateway", '{');
+    reply_string(&rq->out, "state", ok ? "ok" : *message ? "failing" : "starting");
+    reply_string(&rq->out, "message", message);
+    reply_string(&rq->out, "hint", hint);
+    reply_close(&rq->out, '}');
 }
 
 int handle_status(struct request *rq, struct err *err)
@@ -22,10 +43,12 @@ int handle_status(struct request *rq, struct err *err)
     reply_string(&rq->out, "user", rq->who.user);
     reply_string(&rq->out, "role", role_names[rq->who.role]);
     reply_string(&rq->out, "domain", c->domain);
+    reply_string(&rq->out, "listen", c->listen);
     reply_int(&rq->out, "http_port", c->http_port);
     reply_int(&rq->out, "https_port", c->https_port);
     reply_int(&rq->out, "apps", count(rq, "/apps/", "/apps/?"));
     reply_int(&rq->out, "instances", count(rq, "/instances/", "/instances/?/?/?"));
+    add_gateway(rq);
     reply_close(&rq->out, '}');
     return 0;
 }

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/gateway.h"
 #include "cli/table.h"
 #include "model/config.h"
 #include "os/file.h"
+#include "os/port.h"
 #include "os/spawn.h"
 
 enum verdict { FINE, WARNING, PROBLEM };
@@ -172,6 +174,27 @@ static void check_limits(struct report *r)
         "%ld instances a user", instances);
 }
 
+/* Before the platform has started: what will stand in its way. */
+static void check_port(struct report *r, int64_t port)
+{
+    struct port_holder h;
+    if (!port || !port_holder(r->config.listen, port, &h))
+        return;
+    _cleanup_free_ char *who = port_holder_text(&h), *what = xasprintf("port %d", (int)port);
+    say(r, WARNING, what, "stop it, or set http_port and https_port in davit.conf", "held by %s",
+        who);
+}
+
+static void check_gateway(struct cli *cli, struct report *r, const json_t *status)
+{
+    struct err err = {0};
+    if (gateway_check(cli, status, &err) < 0)
+        say(r, PROBLEM, "gateway", err.hint, "%s", err.msg);
+    else
+        say(r, gateway_is_ok(status) ? FINE : WARNING, "gateway", "davit status --wait 10s", "%s",
+            gateway_is_ok(status) ? "serves" : "is starting");
+}
+
 static void check_platform(struct cli *cli, struct report *r)
 {
     struct err err = {0};
@@ -179,6 +202,12 @@ static void check_platform(struct cli *cli, struct report *r)
     bool answers = api_call(cli, "GET", "/v1/status", NULL, &status, &err) == 0;
     say(r, answers ? FINE : PROBLEM, "davitd", *err.hint ? err.hint : "start it: davitd", "%s",
         answers ? "answers" : err.msg);
+    if (answers) {
+        check_gateway(cli, r, status);
+        return;
+    }
+    check_port(r, r->config.http_port);
+    check_port(r, r->config.https_port);
 }
 
 /* The settings tell where the rest lies; without a readable file they are the standard ones. */

@@ -7,9 +7,10 @@
 
 #include "base/time.h"
 #include "cli/client.h"
+#include "cli/gateway.h"
 #include "cli/table.h"
 
-enum { RETRY_MS = 20 };
+enum { RETRY_MS = 20, PATIENCE_MS = 1500 };
 
 /* Sleeps until something happens beside the socket, or a moment has passed: between the birth of a
  * socket and its listening there is no event. */
@@ -38,7 +39,7 @@ static bool gateway_answers(const json_t *status)
     return http_send(&q, &a, NULL) == 0 && (a.status == 200 || a.status == 401);
 }
 
-static int fetch(struct cli *cli, int64_t until, json_t **ret, struct err *err)
+static int ask(struct cli *cli, int64_t until, json_t **ret, struct err *err)
 {
     struct client *c;
     int r = client_get(cli, &c, err);
@@ -47,15 +48,28 @@ static int fetch(struct cli *cli, int64_t until, json_t **ret, struct err *err)
         wait_beside(c->socket, until);
         r = 0;
     }
-    while (r == 0 && until && c->socket && !gateway_answers(*ret)) {
-        if (time_mono_ms() >= until) {
-            json_decref(*ret);
-            *ret = NULL;
-            return err_set(err, ERR_TIMEOUT, "the API answers, but not yet through the gateway");
-        }
-        poll(NULL, 0, RETRY_MS);
-    }
     return r;
+}
+
+/* A complaint is believed when it is still there after the gateway has had time to try again: what
+ * stands there first may be of a davitd that was killed. */
+static int await_gateway(struct cli *cli, int64_t until, json_t **status, struct err *err)
+{
+    int64_t patience = MIN(time_mono_ms() + PATIENCE_MS, until);
+    while (!gateway_is_ok(*status) || !gateway_answers(*status)) {
+        int64_t now = time_mono_ms();
+        if (now >= patience && gateway_check(cli, *status, NULL) < 0)
+            return 0;
+        if (now >= until)
+            return err_set(err, ERR_TIMEOUT, "the API answers, but not yet through the gateway");
+        poll(NULL, 0, RETRY_MS);
+        json_decref(*status);
+        *status = NULL;
+        int r = ask(cli, until, status, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 int verb_status(struct cli *cli, struct err *err)
@@ -69,6 +83,7 @@ int verb_status(struct cli *cli, struct err *err)
         {"HTTPS", "https_port", COLUMN_TEXT},
         {"Apps", "apps", COLUMN_TEXT},
         {"Instances", "instances", COLUMN_TEXT},
+        {"Gateway", "gateway.state", COLUMN_TEXT},
         {0},
     };
     int64_t wait_s = 0, until = 0;
@@ -78,8 +93,10 @@ int verb_status(struct cli *cli, struct err *err)
     if (wait_s)
         until = time_mono_ms() + wait_s * 1000;
     json_auto_t *status = NULL;
-    if ((r = fetch(cli, until, &status, err)) < 0)
+    if ((r = ask(cli, until, &status, err)) < 0)
+        return r;
+    if (until && cli->client->socket && (r = await_gateway(cli, until, &status, err)) < 0)
         return r;
     fields_print(cli, status, lines);
-    return 0;
+    return gateway_check(cli, status, err);
 }

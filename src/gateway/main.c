@@ -258,6 +258,7 @@ int gateway_main(const struct config *c)
         .name = "gateway", .prefixes = prefixes, .start = start, .reconcile = reconcile};
     struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};
     int status = operator_run(&desc, c, &g);
+    unlinkat(g.haproxy.dir_fd, "status", 0); /* nobody keeps it true any more */
     haproxy_close(&g.haproxy);
     router_log_free(g.log);
     state_release(&g.state);

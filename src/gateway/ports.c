@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "os/port.h"
+
 /* The address as bind() wants it; 0 if it is none of ours to judge (a name). */
 static socklen_t address_of(const char *listen, int64_t port, struct sockaddr_storage *ret)
 {
@@ -41,8 +43,11 @@ static int check(const char *listen, int64_t port, struct err *err)
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&a, n) == 0 || errno != EADDRINUSE)
         return 0;
+    struct port_holder holder;
+    _cleanup_free_ char *who =
+        port_holder(listen, port, &holder) ? port_holder_text(&holder) : xstrdup("another program");
     _cleanup_free_ char *message =
-        xasprintf("%s:%lld: Address already in use", listen, (long long)port);
+        xasprintf("%s:%lld: Address already in use by %s", listen, (long long)port, who);
     return port_taken(err, message);
 }
 

@@ -244,8 +244,8 @@ static int await_worker(struct haproxy *h, pid_t not_this_one, struct err *err)
 int haproxy_start(struct haproxy *h, const struct state *s, struct err *err)
 {
     haproxy_forget(h);
-    int r = make_certificate(h, err);
-    if (r < 0 || (r = write_files(h, s, err)) < 0)
+    int r = ports_check(h->config, err);
+    if (r < 0 || (r = make_certificate(h, err)) < 0 || (r = write_files(h, s, err)) < 0)
         return r;
     unlinkat(h->dir_fd, CONF_SOCKET, 0);
     unlinkat(h->dir_fd, CONF_MASTER_SOCKET, 0);

@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import socket
 import subprocess
 
 import pytest
@@ -70,6 +71,28 @@ def test_colour_only_on_a_terminal(davit):
         assert "\x1b[" not in davit.cli("doctor")
     finally:
         davit.env = coloured | {"NO_COLOR": "1"}
+
+
+def test_a_taken_port_is_told_at_once(new_davit):
+    """Whoever waits for the platform learns that the gateway can't have its port, and who has it; `make up` waits so."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        d = new_davit(start=False, stacks=False, http_port=port)
+        assert "python3" in d.cli("doctor", ok=False).stdout, "before the start"
+        subprocess.run([d.davitd, "--root", d.root], env=d.env, check=True, timeout=60)
+        for words in (["status", "--wait", "10m"], ["status"]):
+            said = fails(d, *words, timeout=60)
+            assert f"127.0.0.1:{port}: Address already in use by" in said
+            assert f"port {port} is held by python3 (pid {os.getpid()}); " in said and "http_port" in said
+        socket_path = d.run_dir / "davit.sock"
+        status = json.loads(subprocess.run(["curl", "-s", "--unix-socket", socket_path, "http://d/v1/status"],
+                                           capture_output=True, check=True).stdout)
+        assert status["gateway"]["state"] == "failing" and "already in use" in status["gateway"]["message"]
+        assert f"is held by python3 (pid {os.getpid()})" in d.cli("doctor", ok=False).stdout
+    assert "ok" in d.cli("status", "--wait", "60s")
+    assert " serves" in d.cli("doctor", ok=False).stdout
 
 
 def test_config_there_and_back(davit):

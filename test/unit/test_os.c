@@ -4,7 +4,12 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "os/file.h"
+#include "os/port.h"
 #include "os/spawn.h"
 
 static char dir[] = "/tmp/davit-os-XXXXXX";
@@ -26,6 +31,43 @@ static void files_are_replaced_whole(void **state)
     _cleanup_(buf_release) struct buf small = BUF_CAP(2);
     assert_err(file_read(path, &small, &err), ERR_TOO_LARGE);
     assert_err(file_write_atomic("/nowhere/at/all", STR(""), 0600, &err), ERR_NOT_FOUND);
+}
+
+static int listen_at(in_addr_t ip, int *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = ip};
+    socklen_t n = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void who_holds_a_port(void **state)
+{
+    (void)state;
+    int port;
+    struct port_holder h;
+    int fd = listen_at(htonl(0x7f000201), &port);
+    assert_true(port_holder("127.0.2.1", port, &h));
+    assert_int_equal(h.pid, getpid());
+    assert_int_equal(h.uid, getuid());
+    _cleanup_free_ char *want = xasprintf("test_os (pid %d)", (int)getpid()),
+                        *said = port_holder_text(&h);
+    assert_string_equal(said, want);
+    assert_true(port_holder("*", port, &h));
+    assert_false(port_holder("127.0.2.2", port, &h));
+    assert_false(port_holder("::1", port, &h));
+    close(fd);
+    assert_false(port_holder("127.0.2.1", port, &h));
+    fd = listen_at(INADDR_ANY, &port);
+    assert_true(port_holder("127.0.2.2", port, &h));
+    close(fd);
+    h = (struct port_holder){.uid = 0};
+    _cleanup_free_ char *unseen = port_holder_text(&h);
+    assert_string_equal(unseen, "a program of user root");
 }
 
 static void trees_go_without_following_links(void **state)
@@ -168,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(who_holds_a_port),
         cmocka_unit_test(trees_go_without_following_links),
         cmocka_unit_test(programs_run_with_input_and_output),
         cmocka_unit_test(programs_inherit_nothing),
