@@ -35,8 +35,8 @@ void firewall_rules(const struct config *c, const struct strv *proxies, struct b
     buf_addf(ret, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table,
              table);
     buf_adds(ret, " chain build {\n"
-                  "  ip daddr 169.254.0.0/16 drop\n"
-                  "  ip6 daddr fe80::/10 drop\n"
+                  "  ip daddr 169.254.0.0/16 reject\n"
+                  "  ip6 daddr fe80::/10 reject\n"
                   "  meta l4proto { tcp, udp } th dport 53 accept\n");
     for (size_t i = 0; i < proxies->n; i++)
         if (url_port(proxies->items[i]))
