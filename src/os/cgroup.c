@@ -78,8 +78,9 @@ static void group_trees(const char *path, struct strv *ret)
         add_tree(folders.items[i], ret);
 }
 
-/* Sends a signal to all in one folder's group, but to `except`; says to how many. */
-static size_t signal_members(const char *folder, int sig, pid_t except)
+/* Sends a signal to those in one folder's group that `whom` (NULL: all) picks; says to how many. */
+static size_t signal_members(const char *folder, int sig, bool (*whom)(pid_t pid, void *ctx),
+                             void *ctx)
 {
     _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", folder);
     _cleanup_(buf_release) struct buf text = BUF_CAP((size_t)1 << 20);
@@ -89,7 +90,7 @@ static size_t signal_members(const char *folder, int sig, pid_t except)
     for (struct str rest = buf_str(&text), line; rest.len;) {
         uint64_t pid;
         line = str_cut(&rest, '\n');
-        if (str_to_u64(line, 1, INT32_MAX, &pid, NULL) < 0 || (pid_t)pid == except)
+        if (str_to_u64(line, 1, INT32_MAX, &pid, NULL) < 0 || (whom && !whom((pid_t)pid, ctx)))
             continue;
         n++;
         kill((pid_t)pid, sig);
@@ -104,10 +105,10 @@ static size_t kill_members(const char *folder)
     _cleanup_close_ int fd = open(all, O_WRONLY | O_CLOEXEC);
     if (fd >= 0 && write(fd, "1", 1) < 0)
         return 0; /* gone meanwhile */
-    return signal_members(folder, SIGKILL, 0);
+    return signal_members(folder, SIGKILL, NULL, NULL);
 }
 
-size_t cgroup_signal(const char *path, int sig, pid_t except)
+size_t cgroup_signal(const char *path, int sig, bool (*whom)(pid_t pid, void *ctx), void *ctx)
 {
     _cleanup_(strv_release) struct strv folders = {0};
     _cleanup_(strv_release) struct strv tree = {0};
@@ -116,7 +117,7 @@ size_t cgroup_signal(const char *path, int sig, pid_t except)
     if (folders.n) /* the same processes are in each hierarchy */
         add_tree(folders.items[0], &tree);
     for (size_t i = 0; i < tree.n; i++)
-        n += signal_members(tree.items[i], sig, except);
+        n += signal_members(tree.items[i], sig, whom, ctx);
     return n;
 }
 

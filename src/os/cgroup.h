@@ -15,9 +15,9 @@ bool cgroup_exists(const char *path);
 /* Kills every process in the group and in those below it, with SIGKILL, and waits until it is
  * empty, at most `timeout_ms` (ERR_TIMEOUT). A group that doesn't exist is fine. */
 int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err);
-/* Sends `sig` to every process in the group and in those below it, but to `except`; returns to how
- * many. */
-size_t cgroup_signal(const char *path, int sig, pid_t except);
+/* Sends `sig` to those processes in the group and in those below it that `whom` says yes to;
+ * returns to how many. */
+size_t cgroup_signal(const char *path, int sig, bool (*whom)(pid_t pid, void *ctx), void *ctx);
 /* Removes the group and those below it; they must be empty. One that doesn't exist is fine. */
 int cgroup_remove(const char *path, struct err *err);
 /* The names of the groups in it, each once; appends to *ret. */

@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 /* Sends `sig` to the app, whose first process is `pid`. If that one leaves the signal to its
- * default, which is to end, all others of the cgroup get it in its place (a shell ends when its
- * command does); if it is alone it is killed. True: it was killed. */
+ * default, which is to end, its descendants get it in its place (a shell ends when its command
+ * does); if it has none it is killed. True: it was killed. */
 bool stop_app(pid_t pid, int pidfd, const char *cgroup, int sig);
 
 #endif

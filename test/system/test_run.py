@@ -36,7 +36,7 @@ def inside(davit, name, *argv):
 def test_walls_of_a_process(davit):
     show = "cat /proc/self/status; id; cat /proc/1/environ | tr '\\\\0' '\\\\n'; ls -ld /; ls /proc; exec ./web"
     deployed(davit, "walls", {**apps.web("one"), "Procfile": f"web: {show}\n"})
-    log = davit.cli("logs", "-a", "walls", "-n", "1000")
+    log = wait_for(lambda: "listening" in (text := davit.cli("logs", "-a", "walls", "-n", "1000")) and text, "its log")
     for field, value in [("CapEff", "0" * 16), ("CapBnd", "0" * 16), ("NoNewPrivs", "1"), ("Seccomp", "2")]:
         assert re.search(rf"{field}:\s+{value}\b", log), field
     assert "uid=1000(app)" in log
@@ -51,7 +51,8 @@ def test_walls_of_a_process(davit):
 def test_forbidden_calls(davit, syscall):
     name = "deny-" + syscall.split()[0]
     deployed(davit, name, {**apps.web("one"), "Procfile": f"web: {syscall} >/dev/null 2>&1; echo status=$?; exec ./web\n"})
-    assert re.search(r"status=[1-9]", davit.cli("logs", "-a", name))
+    log = wait_for(lambda: "listening" in (text := davit.cli("logs", "-a", name)) and text, "its log")
+    assert re.search(r"status=[1-9]", log)
 
 
 def test_an_instance_reaches_neither_host_nor_metadata(davit):

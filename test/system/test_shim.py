@@ -171,6 +171,18 @@ def test_who_has_no_handler_ends_at_once(instance):
         assert time.monotonic() - begin < 10 and "R12" not in i.log()
 
 
+def test_who_has_no_handler_ends_at_once_even_while_a_check_is_run_in_it(instance):
+    """What crun brings into the instance is no child of the app whose end would end it."""
+    i = instance(*sh("exec sleep 1000"), grace=15).start()
+    i.wait(state="running")
+    check = i.exec("sh", "-c", "echo up; sleep 1000", stdout=subprocess.PIPE)
+    assert check.stdout.readline() == b"up\n"
+    begin = time.monotonic()
+    assert i.stop()["exit"] == "143"
+    assert time.monotonic() - begin < 10 and "R12" not in i.log()
+    check.communicate(timeout=10)
+
+
 def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
     i = instance(*sh("trap '' TERM; sleep 1000 & sleep 1001 & echo up; while :; do sleep 1; done"), grace=1).start()
     wait_for(lambda: i.said() == ["up"], "up")
