@@ -1,6 +1,6 @@
 /* A container that does one step of a build and ends: crun on an overlay of layers, in a user
  * namespace, with limits. It has the host's network, to reach registries; the rules of
- * build/network.h keep it off this machine's own services. */
+ * build/firewall.h keep it off this machine's own services. */
 #ifndef BUILD_CONTAINER_H
 #define BUILD_CONTAINER_H
 

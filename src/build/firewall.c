@@ -4,6 +4,9 @@
 
 enum { EPHEMERAL_PORTS = 32768 };
 
+/* The bit of a connection's mark that says a build began it. */
+#define OURS "0x20000000"
+
 static char *table_name(const struct config *c)
 {
     char *name = xasprintf("davit_build_%s", c->bridge);
@@ -42,18 +45,24 @@ void firewall_rules(const struct config *c, const struct strv *proxies, struct b
         if (url_port(proxies->items[i]))
             buf_addf(ret, "  tcp dport %llu accept\n",
                      (unsigned long long)url_port(proxies->items[i]));
-    /* Build tools talk to their own servers, on ports the kernel gave them. */
+    /* Build tools talk to their own servers, on ports the kernel gave them. Whose server it is
+     * shows when it answers: what others answer to a build is dropped. */
     buf_addf(ret,
              "  oifname \"lo\" meta l4proto { tcp, udp } th dport < %d th sport >= %d reject\n"
+             "  oifname \"lo\" meta l4proto { tcp, udp } th dport >= %d ct state new "
+             "ct mark set ct mark or " OURS "\n"
              "  oifname \"%s\" reject\n"
              " }\n",
-             EPHEMERAL_PORTS, EPHEMERAL_PORTS, c->bridge);
+             EPHEMERAL_PORTS, EPHEMERAL_PORTS, EPHEMERAL_PORTS, c->bridge);
+    long long first = c->uid_base, last = first + 65535;
     buf_addf(ret,
              " chain output {\n"
              "  type filter hook output priority filter; policy accept;\n"
+             "  oifname \"lo\" ct mark and " OURS " == " OURS
+             " ct direction reply meta skuid != %lld-%lld drop\n"
              "  meta skuid %lld-%lld jump build\n"
              " }\n}\n",
-             (long long)c->uid_base, (long long)c->uid_base + 65535);
+             first, last, first, last);
 }
 
 static int nft(const struct buf *rules, struct err *err)
@@ -70,6 +79,7 @@ int firewall_set(const struct config *c, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (getenv(names[i]))
             strv_add(&proxies, getenv(names[i]));
+    strv_add(&proxies, c->debian_mirror);
     firewall_rules(c, &proxies, &rules);
     int r = nft(&rules, err);
     return r ? err_wrap(err, "keeping builds off this machine's services") : 0;

@@ -10,7 +10,8 @@
 int firewall_set(const struct config *c, struct err *err);
 int firewall_remove(const struct config *c, struct err *err);
 
-/* The rules as nft reads them. `proxies`: URLs of proxies that stay reachable. Pure. */
+/* The rules as nft reads them. `proxies`: URLs of proxies and mirrors whose ports
+ * stay reachable. Pure. */
 void firewall_rules(const struct config *c, const struct strv *proxies, struct buf *ret);
 
 #endif

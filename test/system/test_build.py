@@ -1,7 +1,10 @@
 """Builds: what is reused, what runs where, what a build may and may not do, and how it ends."""
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -123,6 +126,35 @@ def test_a_build_is_nobody_on_this_machine(davit):
     assert "CapEff:\t0000000000000000" in out
     assert "of the host" not in out and "host seen" not in out
     assert "gateway reached" not in out and "metadata reached" not in out
+
+
+def test_a_build_reaches_its_own_servers_on_loopback_and_no_others(davit):
+    with socket.socket() as ours:
+        while True:
+            port = random.randrange(33000, 60000)
+            with contextlib.suppress(OSError):
+                ours.bind(("127.0.0.1", port))
+                break
+        ours.listen()
+        socket.create_connection(("127.0.0.1", port)).close()  # anybody else does reach it
+        script = f"""
+            cat > ask.py <<'END'
+import socket
+with socket.socket() as own:
+    own.bind(("127.0.0.1", 0))
+    own.listen()
+    socket.create_connection(own.getsockname(), 5).close()
+    print("own server reached")
+try:
+    socket.create_connection(("127.0.0.1", {port}), 2)
+    print("the host's server reached")
+except OSError:
+    print("kept out")
+END
+            python3 ask.py
+        """
+        out = davit.push(create(davit, "loopback", make(script)))
+    assert "own server reached" in out and "kept out" in out
 
 
 def test_a_build_that_needs_too_much_memory_is_told_so(new_davit):
