@@ -66,13 +66,18 @@ static int separate(const struct cage *c, struct err *err)
 }
 
 /* Between us and the program: holds the namespaces and passes the exit status on. */
-static void outer(const struct cage *c, pid_t parent, int out, int report)
+static void outer(const struct cage *c, const struct cgroup_gate *gate, pid_t parent, int out,
+                  int report)
 {
     struct err err = {0};
     forget_signals();
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(127);
+    if (cgroup_enter(gate) < 0) {
+        err_errno(&err, "entering its control group");
+        give_up(report, &err);
+    }
     if (separate(c, &err) < 0)
         give_up(report, &err);
     pid_t pid = fork();
@@ -93,15 +98,16 @@ static void outer(const struct cage *c, pid_t parent, int out, int report)
 }
 
 /* *ret_pidfd polls readable when it has ended; killing that process kills everything inside. */
-static pid_t start(const struct cage *c, int out, int *ret_pidfd, struct err *err)
+static pid_t start(const struct cage *c, const struct cgroup_gate *gate, int out, int *ret_pidfd,
+                   struct err *err)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return err_errno(err, "starting %s", c->argv[0]);
     pid_t parent = getpid();
-    pid_t pid = fork();
+    pid_t pid = cgroup_fork(gate);
     if (pid == 0)
-        outer(c, parent, out, report[1]);
+        outer(c, gate, parent, out, report[1]);
     close(report[1]);
     struct err said = {0};
     ssize_t n = pid < 0 ? -1 : TEMP_FAILURE_RETRY(read(report[0], &said, sizeof(said)));
@@ -160,8 +166,6 @@ static int follow(const struct cage *c, int from, int pidfd, struct output *out,
         int64_t wait = MAX(deadline - time_mono_ms(), (int64_t)0);
         if (poll(p, 3, (int)MIN(wait, (int64_t)TICK_MS)) < 0 && errno != EINTR)
             return err_errno(err, "waiting for %s", c->argv[0]);
-        if (c->tick)
-            c->tick(c->ctx);
         pass_on(&p[0], out);
         if (p[1].revents)
             return 0;
@@ -186,7 +190,11 @@ int cage_run(const struct cage *c, struct output *out, int *ret_status, struct e
     int r = open_pipe(c->out_owner, &from, &to, err);
     if (r < 0)
         return r;
-    pid_t pid = start(c, to, &pidfd, err);
+    struct cgroup_gate gate = {0};
+    if (c->cgroup && (r = cgroup_open(c->cgroup, &gate, err)) < 0)
+        return r;
+    pid_t pid = start(c, &gate, to, &pidfd, err);
+    cgroup_close(&gate);
     if (pid < 0)
         return pid;
     close(TAKE_FD(to));

@@ -17,10 +17,10 @@ struct cancel {
 struct cage {
     const char *const *argv; /* argv[0] is looked up on the PATH */
     const char *const *env;  /* NULL inherits ours */
+    const char *cgroup;      /* the group that all of it runs in; NULL: ours */
     uid_t out_owner;         /* whose its stdout is, so that /dev/stdout can be opened by name */
     /* Makes the mounts it needs, in the new namespace, in a child of ours; may be NULL. */
     int (*prepare)(void *ctx, struct err *err);
-    void (*tick)(void *ctx); /* called twice a second while it runs; may be NULL */
     void *ctx;
     int64_t timeout_s;
     const struct cancel *cancel; /* or NULL */

@@ -17,7 +17,6 @@ struct run {
     char *bundle, *rootfs, *state, *work, *cgroup;
     struct strv dirs;
     struct buf seccomp; /* the profile; empty: none */
-    bool out_of_memory;
 };
 
 /* --- its OCI configuration ------------------------------------------------------------------- */
@@ -98,28 +97,17 @@ static char *cgroup_of(const struct container *c)
     return xasprintf("%s/" CGROUP_STEM "%s", c->config->bridge, c->name);
 }
 
-static void add_resources(struct buf *b, const struct config *c)
-{
-    long long memory = (long long)c->build_memory << 20;
-    buf_addf(b, "\"resources\":{\"memory\":{\"limit\":%lld", memory);
-    if (cgroup_limits_swap())
-        buf_addf(b, ",\"swap\":%lld", memory);
-    buf_addf(b, "},\"cpu\":{\"shares\":%lld},\"pids\":{\"limit\":%d}},",
-             (long long)cgroup_cpu_shares(c->build_cpu_weight), PIDS_MAX);
-}
-
 static void add_linux(struct buf *b, const struct run *run)
 {
     const struct container *c = run->c;
     long long base = c->config->uid_base;
     buf_addf(b,
-             "\"linux\":{\"cgroupsPath\":\"/%s\",\"namespaces\":[{\"type\":\"pid\"},"
+             "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},"
              "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},"
              "{\"type\":\"cgroup\"}],"
              "\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],"
              "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
-             run->cgroup, base, base);
-    add_resources(b, c->config);
+             base, base);
     if (run->seccomp.len)
         buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
     buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
@@ -204,23 +192,26 @@ static int make_bundle(struct run *run, struct err *err)
     return r ? r : write_config(run, err);
 }
 
-/* crun takes the group away when it ends, so what happened in it is looked at while it runs. */
-static void look_at_memory(void *ctx)
+static int make_group(const struct run *run, struct err *err)
 {
-    struct run *run = ctx;
-    run->out_of_memory = run->out_of_memory || cgroup_oom_kills(run->cgroup) > 0;
+    const struct config *c = run->c->config;
+    return cgroup_make(run->cgroup,
+                       &(struct cgroup_limits){.memory = c->build_memory << 20,
+                                               .pids = PIDS_MAX,
+                                               .cpu_weight = c->build_cpu_weight},
+                       err);
 }
 
 static int run_in_cage(struct run *run, struct output *out, int *ret_status, struct err *err)
 {
     const struct container *c = run->c;
-    const char *const argv[] = {"crun",  "--root",   run->state,  "--cgroup-manager=cgroupfs",
+    const char *const argv[] = {"crun",  "--root",   run->state,  "--cgroup-manager=disabled",
                                 "run",   "--bundle", run->bundle, "--",
                                 c->name, NULL};
     return cage_run(&(struct cage){.argv = argv,
+                                   .cgroup = run->cgroup,
                                    .out_owner = (uid_t)c->config->uid_base + user_of(c),
                                    .prepare = prepare,
-                                   .tick = look_at_memory,
                                    .ctx = run,
                                    .timeout_s = c->timeout_s,
                                    .cancel = c->cancel},
@@ -232,8 +223,10 @@ int container_run(const struct container *c, struct output *out, int *ret_status
     _cleanup_(run_release) struct run run = {.c = c};
     int r = make_bundle(&run, err);
     if (!r)
+        r = make_group(&run, err);
+    if (!r)
         r = run_in_cage(&run, out, ret_status, err);
-    if (run.out_of_memory)
+    if (run.cgroup && cgroup_oom_kills(run.cgroup) > 0)
         output_warning(out,
                        "A process was killed: a build may use %lld MiB of memory "
                        "(setting build_memory)",

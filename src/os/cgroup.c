@@ -189,20 +189,6 @@ uint64_t cgroup_oom_kills(const char *path)
     return keyed_number(file, STR("oom_kill"));
 }
 
-int64_t cgroup_cpu_shares(int64_t weight)
-{
-    bool v2 = is_fs(CGROUPS, CGROUP2_SUPER_MAGIC);
-    int64_t shares = v2 ? 2 + (weight - 1) * 262142 / 9999 : weight * 1024 / 100;
-    return MIN(MAX(shares, (int64_t)2), (int64_t)262144);
-}
-
-bool cgroup_limits_swap(void)
-{
-    if (path_exists(CGROUPS "/memory"))
-        return path_exists(CGROUPS "/memory/memory.memsw.limit_in_bytes");
-    return path_exists("/proc/swaps");
-}
-
 int cgroup_hide_hybrid(struct err *err)
 {
     if (is_fs(CGROUPS, CGROUP2_SUPER_MAGIC) || !is_fs(CGROUPS "/unified", CGROUP2_SUPER_MAGIC))
@@ -213,35 +199,4 @@ int cgroup_hide_hybrid(struct err *err)
         0)
         return err_errno(err, "hiding " CGROUPS "/unified");
     return 0;
-}
-
-/* cgroup.procs of the group we are in, in the first hierarchy: "9:name=systemd:/a" → …/systemd/a;
- * NULL if there is none. */
-static char *own_procs(void)
-{
-    _cleanup_(buf_release) struct buf text = BUF_CAP(65536);
-    if (file_read("/proc/self/cgroup", &text, NULL) < 0)
-        return NULL;
-    struct str rest = buf_str(&text), path = str_cut(&rest, '\n');
-    str_cut(&path, ':'); /* its number */
-    struct str hierarchy = str_cut(&path, ':');
-    if (str_starts(hierarchy, STR("name=")))
-        hierarchy = (struct str){hierarchy.ptr + 5, hierarchy.len - 5};
-    return path.len ? xasprintf(CGROUPS "/%.*s%.*s/cgroup.procs", (int)hierarchy.len, hierarchy.ptr,
-                                (int)path.len, path.ptr)
-                    : NULL;
-}
-
-void cgroup_warm_up(void)
-{
-    _cleanup_free_ char *procs = own_procs();
-    int fd = procs ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return;
-    if (fork() == 0) {
-        char pid[16];
-        int n = snprintf(pid, sizeof(pid), "%d", (int)getpid());
-        _exit(write(fd, pid, (size_t)n) == n ? 0 : 1);
-    }
-    close(fd);
 }

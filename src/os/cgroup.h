@@ -25,20 +25,36 @@ void cgroup_children(const char *path, struct strv *ret);
 /* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */
 uint64_t cgroup_oom_kills(const char *path);
 
-/* What an OCI config.json has to say in cpu.shares for this weight (1–10000, 100 is the ordinary
- * one): crun takes shares of version 1 and turns them into a weight on version 2. */
-int64_t cgroup_cpu_shares(int64_t weight);
-/* Whether the kernel accounts for swap: without, naming a limit for it is an error. */
-bool cgroup_limits_swap(void);
+/* What the processes of a group may use together; 0 is no limit. */
+struct cgroup_limits {
+    int64_t memory; /* bytes, swap included where the kernel accounts for it */
+    int64_t pids;
+    int64_t cpu_weight; /* 1–10000; 100 is the ordinary one */
+};
+
+/* Makes the group and those above it; one that exists gets the limits. ERR_UNAVAILABLE where the
+ * kernel has no controller for one of them. */
+int cgroup_make(const char *path, const struct cgroup_limits *l, struct err *err);
+
+/* The way into a group for a new process. A process that runs is moved under a lock over all forks
+ * of the machine, whose first taker after a while waits for a grace period of RCU, 10 to 30 ms. One
+ * that is born in the group (version 2) or takes itself there as long as it is a single thread
+ * (version 1) needs no lock. */
+struct cgroup_gate {
+    int fds[3];
+    unsigned n;
+    bool unified; /* version 2 */
+};
+int cgroup_open(const char *path, struct cgroup_gate *ret, struct err *err);
+void cgroup_close(struct cgroup_gate *g);
+/* Like fork. The child calls cgroup_enter first of all; only then is it in the group. */
+pid_t cgroup_fork(const struct cgroup_gate *g);
+/* 0, or -1 with errno. Async-signal-safe. */
+int cgroup_enter(const struct cgroup_gate *g);
 
 /* crun 1.8 refuses hosts where version 1 is in use and /sys/fs/cgroup/unified holds controllers of
  * version 2. This hides that one mount, in the mount namespace we are in: one of our own
  * (namespace_mounts). On other hosts there is nothing to do. */
 int cgroup_hide_hybrid(struct err *err);
-
-/* Makes the coming moves of processes into groups quicker. The first move after a while waits in
- * the kernel for a grace period of RCU, 10 to 30 ms; those after it don't. This has a child wait
- * for it (by moving itself to where it is), which ends by itself and is the caller's to reap. */
-void cgroup_warm_up(void);
 
 #endif

@@ -40,6 +40,14 @@ int fd_write_all(int fd, const void *data, size_t n, struct err *err)
     return 0;
 }
 
+int file_set(const char *path, const char *text, struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return err_errno(err, "setting %s", path);
+    return 0;
+}
+
 static int sync_parent(const char *path, struct err *err)
 {
     const char *slash = strrchr(path, '/');

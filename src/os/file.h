@@ -15,6 +15,8 @@ int file_read(const char *path, struct buf *ret, struct err *err);
 int file_write_atomic(const char *path, struct str data, mode_t mode, struct err *err);
 /* The same without either fsync, for files on tmpfs or that may be lost with the power. */
 int file_replace(const char *path, struct str data, mode_t mode, struct err *err);
+/* Writes to a file that is there, in one piece: a setting of the kernel. */
+int file_set(const char *path, const char *text, struct err *err);
 /* Writes all of data, through short writes and EINTR. */
 int fd_write_all(int fd, const void *data, size_t n, struct err *err);
 /* Creates the folder and those above it; an existing one is fine (its mode is left alone). */

@@ -10,12 +10,15 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "os/cgroup.h"
+
 enum { CHILD_STACK = 256 * 1024 };
 
 /* What the child gets to know. */
 struct birth {
     const struct spawn *spawn;
     const int *fds;
+    const struct cgroup_gate *gate; /* NULL: it stays in our group */
     pid_t parent;
     int report; /* errno goes here */
 };
@@ -65,6 +68,8 @@ __attribute__((no_sanitize("address"))) static int child(void *arg)
     if (told < 0)
         goto failed;
     report = told;
+    if (b->gate && cgroup_enter(b->gate) < 0)
+        goto failed;
     for (int i = 0; i < n; i++)
         if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 4)) < 0)
             goto failed;
@@ -88,25 +93,42 @@ failed:;
 }
 
 /* Like fork, but nothing is copied: the child has our memory, a stack of its own, and us waiting
- * until it executes its program or ends. No signal handler of ours runs in it. */
-static pid_t give_birth(struct birth *b)
+ * until it executes its program or ends. */
+static pid_t share_memory(struct birth *b)
 {
-    sigset_t all, old;
     char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -1;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     pid_t pid = clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, b);
     int e = errno;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, CHILD_STACK);
     errno = e;
     return pid;
 }
 
-pid_t spawn_start(const struct spawn *s, struct err *err)
+static pid_t in_group(struct birth *b)
+{
+    pid_t pid = cgroup_fork(b->gate);
+    if (pid == 0)
+        child(b);
+    return pid;
+}
+
+/* No signal handler of ours runs in the child. */
+static pid_t give_birth(struct birth *b)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid_t pid = b->gate ? in_group(b) : share_memory(b);
+    int e = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = e;
+    return pid;
+}
+
+static pid_t start(const struct spawn *s, const struct cgroup_gate *gate, struct err *err)
 {
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int pipefd[2];
@@ -115,7 +137,7 @@ pid_t spawn_start(const struct spawn *s, struct err *err)
     int fds[4] = {[3] = s->fd3};
     for (int i = 0; i < 3; i++)
         fds[i] = s->fds[i] < 0 ? null : s->fds[i];
-    struct birth birth = {s, fds, getpid(), pipefd[1]};
+    struct birth birth = {s, fds, gate, getpid(), pipefd[1]};
     pid_t pid = give_birth(&birth);
     close(pipefd[1]);
     int e = 0;
@@ -130,6 +152,19 @@ pid_t spawn_start(const struct spawn *s, struct err *err)
     }
     if (s->pidfd)
         *s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pid;
+}
+
+pid_t spawn_start(const struct spawn *s, struct err *err)
+{
+    struct cgroup_gate gate = {0};
+    if (!s->cgroup)
+        return start(s, NULL, err);
+    int r = cgroup_open(s->cgroup, &gate, err);
+    if (r < 0)
+        return err_wrap(err, "starting %s", s->argv[0]);
+    pid_t pid = start(s, &gate, err);
+    cgroup_close(&gate);
     return pid;
 }
 

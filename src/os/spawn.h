@@ -10,8 +10,9 @@
 /* fds: descriptors that become 0, 1 and 2 of the program; -1 is /dev/null. fd3: 0, or one that
  * becomes 3. All others are closed.
  * env: NULL inherits ours. cwd: NULL is ours. uid/gid: 0 keeps ours; otherwise supplementary groups
- * are dropped too. new_session: setsid. die_with_parent: SIGKILL when the thread that spawned it
- * ends. pidfd: NULL, or where a descriptor of the process is put (O_CLOEXEC; the caller's). */
+ * are dropped too. cgroup: NULL, or the group it starts in (os/cgroup.h). new_session: setsid.
+ * die_with_parent: SIGKILL when the thread that spawned it ends. pidfd: NULL, or where a descriptor
+ * of the process is put (O_CLOEXEC; the caller's). */
 struct spawn {
     const char *const *argv; /* argv[0] is looked up on the PATH */
     const char *const *env;
@@ -20,6 +21,7 @@ struct spawn {
     int fd3;
     uid_t uid;
     gid_t gid;
+    const char *cgroup;
     bool new_session;
     bool die_with_parent;
     int *pidfd;

@@ -60,12 +60,13 @@ void command_cancel(struct command *c)
     pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 }
 
-int command_start(uv_loop_t *loop, const char *const *argv, int64_t timeout_ms,
+int command_start(uv_loop_t *loop, const char *const *argv, const char *cgroup, int64_t timeout_ms,
                   void (*done)(void *ctx, int status), void *ctx, struct command **ret,
                   struct err *err)
 {
     int pidfd;
-    struct spawn s = {.argv = argv, .fds = {-1, -1, -1}, .new_session = true, .pidfd = &pidfd};
+    struct spawn s = {
+        .argv = argv, .fds = {-1, -1, -1}, .cgroup = cgroup, .new_session = true, .pidfd = &pidfd};
     int r = spawn_start(&s, err);
     if (r < 0)
         return r;

@@ -264,7 +264,7 @@ struct member *fleet_add(struct fleet *f, const char *app, const char *type, con
 static void kill_leftovers(const struct member *m)
 {
     const struct config *c = m->fleet->config;
-    _cleanup_free_ char *cgroup = path_join(c->bridge, "%s", m->name);
+    _cleanup_free_ char *cgroup = instance_cgroup(c, m->name);
     _cleanup_free_ char *crun = path_join(c->run, "crun/%s", m->name);
     struct err err;
     if (!cgroup_exists(cgroup))

@@ -133,12 +133,14 @@ static void start_probe(struct app_pass *p, struct member *m, const struct proce
     struct runner *run = p->run;
     char address[NETWORK_TEXT];
     _cleanup_free_ char *crun = path_join(operator_config(run->op)->run, "crun");
+    _cleanup_free_ char *cgroup = instance_cgroup(operator_config(run->op), m->name);
     network_address(&run->actor.network, m->host, address);
     int64_t running = (time_wall_us() - m->status.started) / 1000;
     struct probe_target t = {.pid = (pid_t)m->status.pid,
                              .shim = m->shim_pid,
                              .container = m->name,
                              .crun_root = crun,
+                             .cgroup = cgroup,
                              .address = address,
                              .process = process,
                              .running_ms = MAX(running, (int64_t)0)};

@@ -238,7 +238,7 @@ static void try_command(struct job *j)
     strv_add(&argv, "nsenter");
     strv_addf(&argv, "--mount=/proc/%d/ns/mnt", (int)t->shim);
     for (const char *const *a =
-             (const char *const[]){"--", "crun", "--cgroup-manager=cgroupfs", "--root", NULL};
+             (const char *const[]){"--", "crun", "--cgroup-manager=disabled", "--root", NULL};
          *a; a++)
         strv_add(&argv, *a);
     strv_add(&argv, t->crun_root);
@@ -247,7 +247,7 @@ static void try_command(struct job *j)
     for (size_t i = 0; i < j->check->command.n; i++)
         strv_add(&argv, j->check->command.items[i]);
     int64_t timeout = or_else(j->check->timeout, PROBE_TIMEOUT_S) * 1000;
-    if (command_start(j->probe->loop, (const char *const *)strv_argv(&argv), timeout,
+    if (command_start(j->probe->loop, (const char *const *)strv_argv(&argv), t->cgroup, timeout,
                       on_command_ended, j, &j->command, &err) < 0) {
         snprintf(j->reason, sizeof(j->reason), "could not be checked: %.300s", err.msg);
         failed(j, exhausted(j));
@@ -318,6 +318,7 @@ struct probe *probe_start(uv_loop_t *loop, const struct probe_target *t, void (*
                         .started = time_mono_ms() - t->running_ms};
     p->target.container = xstrdup(t->container);
     p->target.crun_root = xstrdup(t->crun_root);
+    p->target.cgroup = t->cgroup ? xstrdup(t->cgroup) : NULL;
     p->target.address = xstrdup(t->address);
     model_copy(&process_schema, t->process, &p->process);
     inet_pton(AF_INET, t->address, &p->address);
@@ -343,6 +344,7 @@ static void on_closed(uv_handle_t *handle)
         return;
     free((char *)p->target.container);
     free((char *)p->target.crun_root);
+    free((char *)p->target.cgroup);
     free((char *)p->target.address);
     process_release(&p->process);
     free(p->jobs);

@@ -31,6 +31,7 @@ struct probe_target {
     pid_t shim;            /* its supervisor */
     const char *container; /* for crun */
     const char *crun_root;
+    const char *cgroup;            /* where its commands run; NULL: where we do */
     const char *address;           /* of the instance */
     const struct process *process; /* copied */
     int64_t running_ms;            /* how long it has been running already */

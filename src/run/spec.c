@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "os/cgroup.h"
 #include "os/file.h"
 #include "run/rootfs.h"
 
@@ -18,6 +17,11 @@ int64_t process_port(const struct process *p) { return p->port ? p->port : DEFAU
 char *instance_name(const char *app, const char *type, const char *id)
 {
     return xasprintf("%s.%s.%s", app, type, id);
+}
+
+char *instance_cgroup(const struct config *c, const char *name)
+{
+    return path_join(c->bridge, "%s", name);
 }
 
 static bool filled(const char *s) { return s && *s; }
@@ -176,22 +180,6 @@ static const char walls[] =
     "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
     "\"/proc/sysrq-trigger\"],";
 
-static void add_resources(const struct config *c, struct buf *b)
-{
-    long long memory = (long long)c->instance_memory << 20;
-    buf_addf(b, "\"resources\":{\"memory\":{\"limit\":%lld", memory);
-    if (cgroup_limits_swap())
-        buf_addf(b, ",\"swap\":%lld", memory);
-    buf_addf(b, "},\"pids\":{\"limit\":%lld},\"cpu\":{\"shares\":%lld}},",
-             (long long)c->instance_pids, (long long)cgroup_cpu_shares(c->instance_cpu_weight));
-}
-
-static char *cgroup_path(const struct launch *l)
-{
-    _cleanup_free_ char *name = instance_name(l->app, l->process->type, l->id);
-    return xasprintf("%s/%s", l->config->bridge, name);
-}
-
 int launch_config(const struct launch *l, struct buf *ret, struct err *err)
 {
     _cleanup_(rootfs_user_release) struct rootfs_user user = {0};
@@ -205,7 +193,6 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     if (!argv.n)
         return err_set(err, ERR_UNPROCESSABLE,
                        "neither the process nor its image says what to run");
-    _cleanup_free_ char *cgroup = cgroup_path(l);
     buf_adds(ret, "{\"ociVersion\":\"1.0.0\",");
     add_process(l, &user, &argv, &env, ret);
     buf_adds(ret, "\"root\":{\"path\":");
@@ -217,12 +204,11 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     add_text(ret, hostname);
     buf_addc(ret, ',');
     buf_adds(ret, mounts);
-    buf_addf(ret, "\"linux\":{\"cgroupsPath\":\"/%s\",", cgroup);
+    buf_adds(ret, "\"linux\":{");
     long long base = (long long)l->config->uid_base;
     for (int i = 0; i < 2; i++)
         buf_addf(ret, "\"%sMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
                  i ? "gid" : "uid", base);
-    add_resources(l->config, ret);
     buf_adds(ret, walls);
     buf_addf(ret, "\"seccomp\":%s}}\n", l->seccomp);
     return buf_check(ret, "config.json", err);
@@ -265,7 +251,7 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
     const struct config *c = l->config;
     const char *type = l->process->type;
     _cleanup_free_ char *name = instance_name(l->app, type, l->id);
-    _cleanup_free_ char *cgroup = cgroup_path(l);
+    _cleanup_free_ char *cgroup = instance_cgroup(c, name);
     int signal_number = 0, r = stop_signal(l, &signal_number, err);
     if (r < 0)
         return r;
@@ -274,9 +260,11 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
         buf_addf(b, "layer %s\n", l->layers->items[i]);
     buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
     add_network(l, b);
-    buf_addf(b, "cgroup %s\nlog %s/%s/%s.%lld.log\nlog_max %lld\nlog_files %lld\n", cgroup, c->log,
-             l->app, type, (long long)l->index, (long long)c->log_file_max << 20,
-             (long long)c->log_files);
+    buf_addf(b, "cgroup %s\nmemory %lld\npids %lld\ncpu_weight %lld\n", cgroup,
+             (long long)c->instance_memory << 20, (long long)c->instance_pids,
+             (long long)c->instance_cpu_weight);
+    buf_addf(b, "log %s/%s/%s.%lld.log\nlog_max %lld\nlog_files %lld\n", c->log, l->app, type,
+             (long long)l->index, (long long)c->log_file_max << 20, (long long)c->log_files);
     buf_addf(b, "grace %lld\nsignal %d\nrestart %s\n", (long long)c->stop_grace, signal_number,
              process_type_is_phase(type) ? "no" : "always");
     return buf_check(b, "spec", err);

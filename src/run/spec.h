@@ -42,6 +42,9 @@ int64_t process_port(const struct process *p);
 /* "shop.web.v3.g0.1" */
 char *instance_name(const char *app, const char *type, const char *id);
 
+/* Its control group, for os/cgroup.h. */
+char *instance_cgroup(const struct config *c, const char *name);
+
 int launch_config(const struct launch *l, struct buf *ret, struct err *err);
 int launch_spec(const struct launch *l, struct buf *ret, struct err *err);
 /* The lines of /etc/hosts. */

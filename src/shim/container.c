@@ -10,7 +10,6 @@
 #include "os/file.h"
 #include "os/namespace.h"
 #include "os/spawn.h"
-#include "shim/strays.h"
 
 /* The first crun on the PATH; just its name if there is none. */
 static char *find_crun(void)
@@ -101,11 +100,20 @@ static int point_config(const struct container *c, const char *target, struct er
     return 0;
 }
 
+static int make_group(const struct spec *s, struct err *err)
+{
+    return cgroup_make(s->cgroup,
+                       &(struct cgroup_limits){.memory = (int64_t)s->memory,
+                                               .pids = (int64_t)s->pids,
+                                               .cpu_weight = (int64_t)s->cpu_weight},
+                       err);
+}
+
 int container_start(const struct container *c, int output, int *ret_crun, int *ret_pipe,
                     struct err *err)
 {
     const char *const argv[] = {
-        c->crun,       "--cgroup-manager=cgroupfs",
+        c->crun,       "--cgroup-manager=disabled",
         "--root",      c->state,
         "run",         "--detach",
         "--bundle",    c->bundle,
@@ -120,9 +128,12 @@ int container_start(const struct container *c, int output, int *ret_crun, int *r
     struct spawn s = {.argv = argv,
                       .fds = {-1, output, output},
                       .fd3 = in,
+                      .cgroup = c->spec->cgroup,
                       .die_with_parent = true,
                       .pidfd = ret_crun};
-    int r = point_config(c, "/proc/self/fd/3", err);
+    int r = make_group(c->spec, err);
+    if (!r)
+        r = point_config(c, "/proc/self/fd/3", err);
     if (!r)
         r = spawn_start(&s, err);
     if (r < 0)
@@ -155,7 +166,7 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
         r = str_to_u64(str_trim(buf_str(&text)), 1, INT32_MAX, &pid, err);
     if (r < 0)
         return err_wrap(err, "crun's pid file");
-    unlink(c->config); /* all of crun has ended */
+    unlink(c->config);
     *ret = (pid_t)pid;
     return 0;
 }
@@ -164,7 +175,7 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
 static int forget(const struct container *c, struct err *err)
 {
     _cleanup_free_ char *known = xasprintf("%s/%s", c->state, c->spec->name);
-    const char *const argv[] = {c->crun,       "--cgroup-manager=cgroupfs",
+    const char *const argv[] = {c->crun,       "--cgroup-manager=disabled",
                                 "--root",      c->state,
                                 "delete",      "--force",
                                 c->spec->name, NULL};
@@ -176,10 +187,7 @@ static int forget(const struct container *c, struct err *err)
 
 int container_clear(const struct container *c, struct err *err)
 {
-    /* Its configuration is still there: crun didn't come to its end. */
-    int r = path_exists(c->config) ? strays_kill(c->pid_file, err) : 0;
-    if (!r)
-        r = cgroup_kill(c->spec->cgroup, 5000, err);
+    int r = cgroup_kill(c->spec->cgroup, 5000, err); /* crun too, if it didn't come to its end */
     if (!r)
         r = forget(c, err);
     if (!r)

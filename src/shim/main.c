@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/time.h"
-#include "os/cgroup.h"
 #include "os/file.h"
 #include "shim/spec.h"
 #include "shim/supervisor.h"
@@ -62,7 +61,6 @@ int main(int argc, char **argv)
 {
     struct err err;
     supervise_hold_signals();
-    cgroup_warm_up(); /* before there is a lock for the child to inherit */
     log_init("davit-shim", LOG_LEVEL_INFO);
     if (argc != 2) {
         fprintf(stderr, "usage: davit-shim DIR\n");

@@ -5,22 +5,14 @@
 #include "os/file.h"
 #include "os/netlink.h"
 
-static int set(const char *path, const char *value, struct err *err)
-{
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, value, strlen(value)) < 0)
-        return err_errno(err, "setting %s", path);
-    return 0;
-}
-
 /* No IPv6 on what comes (an app must not hear router advertisements), and any port for any user:
  * the namespace holds nothing but the app. */
 static int settings(struct err *err)
 {
     if (path_exists("/proc/sys/net/ipv6") &&
-        set("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1", err) < 0)
+        file_set("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1", err) < 0)
         return -ERR_IO;
-    return set("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", err);
+    return file_set("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", err);
 }
 
 static int connect_bridge(const struct spec *s, int host, struct in_addr ip, struct err *err)

@@ -17,7 +17,10 @@
     TEXT(ip, false)     /* with /prefix */                                                         \
     TEXT(gateway, false)                                                                           \
     TEXT(hostif, false)                                                                            \
-    TEXT(cgroup, true) /* as in config.json's cgroupsPath */                                       \
+    TEXT(cgroup, true)              /* its path below the root of each hierarchy */                \
+    NUMBER(memory, 0, 0, INT64_MAX) /* bytes; 0: no limit, also below */                           \
+    NUMBER(pids, 0, 0, INT32_MAX)                                                                  \
+    NUMBER(cpu_weight, 0, 0, 10000) /* 100 is the ordinary one */                                  \
     TEXT(log, true)                                                                                \
     NUMBER(log_max, 10 << 20, 131072, INT64_MAX) /* bytes */                                       \
     NUMBER(log_files, 5, 1, 100)                 /* kept, the current one included */              \

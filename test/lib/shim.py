@@ -102,14 +102,14 @@ class Instance:
             (state / folder).mkdir(parents=True)
             os.chown(state / folder, UID_BASE, UID_BASE)
         self.dir.mkdir(parents=True)
-        memory = settings.pop("memory", 64 << 20)
         self.spec = {"name": self.name, "app": "shop", "process": self.source, "layer": [machine.layer],
                      "upper": state / "upper", "work": state / "work", "rootfs": state / "rootfs",
                      "bridge": machine.bridge, "ip": f"{self.ip}/16", "gateway": machine.gateway,
                      "hostif": f"shi{machine.tag}{number}", "cgroup": self.cgroup, "log": self.log_path,
-                     "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always", **settings}
+                     "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always",
+                     "memory": 64 << 20, "pids": 200, **settings}
         self.write_spec()
-        self.config = config(argv, state / "rootfs", f"/{self.cgroup}", memory)
+        self.config = config(argv, state / "rootfs")
         self.write_config()
 
     def write_spec(self):
@@ -177,7 +177,7 @@ class Instance:
             self.process.wait(60)
 
 
-def config(argv, rootfs, cgroups_path, memory):
+def config(argv, rootfs):
     """As `run` writes it, with what matters to the shim."""
     ids = [{"containerID": 0, "hostID": UID_BASE, "size": 65536}]
     none = {k: [] for k in ("bounding", "effective", "permitted", "inheritable", "ambient")}
@@ -191,8 +191,7 @@ def config(argv, rootfs, cgroups_path, memory):
                     "options": ["nosuid", "mode=755", "size=64k"]},
                    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
                     "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]}],
-        "linux": {"cgroupsPath": cgroups_path, "uidMappings": ids, "gidMappings": ids,
-                  "resources": {"memory": {"limit": memory, "swap": memory}, "pids": {"limit": 200}},
+        "linux": {"uidMappings": ids, "gidMappings": ids,
                   "namespaces": [{"type": t} for t in ("pid", "mount", "ipc", "uts", "user", "cgroup")],
                   "maskedPaths": ["/proc/kcore", "/proc/keys"], "readonlyPaths": ["/proc/sys"]}}
 

@@ -16,6 +16,7 @@
 #include "os/namespace.h"
 #include "os/netlink.h"
 #include "os/pidfd.h"
+#include "os/spawn.h"
 
 static char dir[] = "/tmp/davit-machine-XXXXXX";
 
@@ -255,6 +256,39 @@ static void a_group_is_killed_whole(void **state)
     assert_false(cgroup_exists(group));
 }
 
+/* Exit status of a script that starts in the group. */
+static int run_in_group(const char *script)
+{
+    struct err err;
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    struct spawn s = {.argv = argv, .fds = {-1, -1, -1}, .cgroup = group};
+    pid_t pid = spawn_start(&s, &err);
+    assert_ok(pid < 0 ? pid : 0, err);
+    return spawn_wait(pid);
+}
+
+static void a_program_starts_in_a_group_with_limits(void **state)
+{
+    (void)state;
+    struct err err;
+    snprintf(group, sizeof(group), "davit-test-%d/x", (int)getpid());
+    struct cgroup_limits l = {.memory = 8 << 20, .pids = 2, .cpu_weight = 50};
+    assert_ok(cgroup_make(group, &l, &err), err);
+    assert_ok(cgroup_make(group, &l, &err), err); /* there already */
+    _cleanup_free_ char *is_in_it = xasprintf("grep -q %s /proc/self/cgroup", group);
+    assert_int_equal(run_in_group(is_in_it), 0);
+    assert_int_equal(run_in_group("/bin/true"), 0);      /* two processes */
+    assert_true(run_in_group("sleep 1 | sleep 1") != 0); /* one more than may be */
+    assert_int_equal(run_in_group("exec dd if=/dev/zero of=/dev/null bs=1M count=9"), 0);
+    assert_int_equal(cgroup_oom_kills(group), 0);
+    assert_int_equal(run_in_group("exec dd if=/dev/zero of=/dev/null bs=64M count=1"),
+                     128 + SIGKILL);
+    assert_true(cgroup_oom_kills(group) > 0);
+    *strrchr(group, '/') = '\0';
+    assert_ok(cgroup_kill(group, 5000, &err), err); /* the first sleep */
+    assert_ok(cgroup_remove(group, &err), err);
+}
+
 static void the_root_is_never_touched(void **state)
 {
     (void)state;
@@ -313,6 +347,7 @@ int main(void)
         cmocka_unit_test(errors_of_the_network_say_what),
         cmocka_unit_test(layers_become_one_tree),
         cmocka_unit_test(a_group_is_killed_whole),
+        cmocka_unit_test(a_program_starts_in_a_group_with_limits),
         cmocka_unit_test(the_root_is_never_touched),
         cmocka_unit_test(children_are_reaped_by_pidfd),
     };

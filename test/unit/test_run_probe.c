@@ -495,7 +495,7 @@ static void commands_end_or_are_ended(void **state)
         uv_loop_t loop;
         int status = -99;
         uv_loop_init(&loop);
-        assert_ok(command_start(&loop, argv, 300, on_ended, &status, &c, &err), err);
+        assert_ok(command_start(&loop, argv, NULL, 300, on_ended, &status, &c, &err), err);
         uv_run(&loop, UV_RUN_DEFAULT);
         assert_int_equal(status, cases[i].status);
         assert_int_equal(uv_loop_close(&loop), 0);

@@ -338,13 +338,10 @@ static void the_walls(void **state)
     assert_int_equal(network, 0); /* the shim's is inherited */
     assert_int_equal(json_array_size(json_object_get(linux_, "namespaces")), 6);
     assert_true(json_is_true(json_object_get(process, "noNewPrivileges")));
-    _cleanup_free_ char *cgroup = xasprintf("/%s/shop.web.v7.g0.2", s.config.bridge);
-    assert_string_equal(json_string_value(json_object_get(linux_, "cgroupsPath")), cgroup);
+    assert_null(json_object_get(linux_, "cgroupsPath")); /* the group is the shim's */
     json_t *map = json_array_get(json_object_get(linux_, "uidMappings"), 0);
     assert_int_equal(json_integer_value(json_object_get(map, "hostID")), 1879048192);
     assert_non_null(json_object_get(linux_, "seccomp"));
-    json_t *memory = json_object_get(json_object_get(linux_, "resources"), "memory");
-    assert_int_equal(json_integer_value(json_object_get(memory, "limit")), 512 << 20);
     struct rlimit l;
     getrlimit(RLIMIT_NOFILE, &l);
     json_t *files = json_array_get(json_object_get(process, "rlimits"), 0);
@@ -368,6 +365,9 @@ static void the_spec(void **state)
     assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n");
     assert_contains(spec.ptr, "\nbridge davit-1a2b3c\nip 10.210.3.5/16\ngateway 10.210.0.1\n"
                               "hostif dv1a2b3c-0305\n");
+    _cleanup_free_ char *group = xasprintf("\ncgroup %s/shop.web.v7.g0.2\nmemory %d\n",
+                                           s.config.bridge, 512 << 20);
+    assert_contains(spec.ptr, group);
     assert_contains(spec.ptr, "\nlog /srv/d/var/log/davit/shop/web.2.log\n");
     assert_contains(spec.ptr, "\nsignal 3\nrestart always\n");
 
