@@ -1,6 +1,7 @@
 /* What Davit needs of the machine it runs on, each looked at where it lies. */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/firewall.h"
 #include "cli/gateway.h"
 #include "cli/table.h"
 #include "model/config.h"
@@ -134,6 +136,30 @@ static void check_nftables(struct report *r)
         failed ? err.msg : "there");
 }
 
+/* Of what instances send out: nft lists more than we can know, so that all that is judged is
+ * whether the bridge was thought of. Nothing to say before there is one. */
+static void check_way_out(struct report *r)
+{
+    static const char *const list[] = {"nft", "-j", "list", "ruleset", NULL};
+    _cleanup_(buf_release) struct buf text = BUF_CAP(64 << 20), on = BUF_CAP(16);
+    const char *bridge = r->config.bridge;
+    if (geteuid() != 0 || !if_nametoindex(bridge) ||
+        spawn_run(list, (struct str){0}, &text, NULL) < 0)
+        return;
+    json_auto_t *ruleset = json_loadb(text.ptr ? text.ptr : "", text.len, 0, NULL);
+    _cleanup_free_ char *obstacle = firewall_obstacle(ruleset, bridge);
+    _cleanup_free_ char *hint =
+        xasprintf("accept there what comes from %s, and the answers to it", bridge);
+    bool forwards = file_read("/proc/sys/net/ipv4/ip_forward", &on, NULL) == 0 && *on.ptr == '1';
+    if (!forwards)
+        say(r, WARNING, "way out", "sysctl net.ipv4.ip_forward=1",
+            "instances reach nothing outside: net.ipv4.ip_forward is 0");
+    else if (obstacle)
+        say(r, WARNING, "way out", hint, "instances may reach nothing outside: %s", obstacle);
+    else
+        say(r, FINE, "way out", "", "nothing seems to keep instances from the outside");
+}
+
 static void check_user(struct report *r)
 {
     _cleanup_free_ char *hint = xasprintf(
@@ -241,6 +267,7 @@ int verb_doctor(struct cli *cli, struct err *err)
     check_namespaces(&report);
     check_programs(&report);
     check_nftables(&report);
+    check_way_out(&report);
     check_user(&report);
     check_disk(&report);
     check_limits(&report);

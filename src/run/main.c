@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "operator/operator.h"
 #include "run/act.h"
+#include "run/guard.h"
 #include "run/plan.h"
 #include "run/spec.h"
 
@@ -430,7 +431,8 @@ static int begin(struct operator* op, void *ctx, struct err *err)
     run->op = op;
     random_bytes(&run->next_host, sizeof(run->next_host));
     int r = actor_init(&run->actor, c, err);
-    if (r < 0 || (r = fleet_new(operator_loop(op), c, poke, run, &run->fleet, err)) < 0)
+    if (r < 0 || (r = guard_start(operator_loop(op), &run->actor.network, err)) < 0 ||
+        (r = fleet_new(operator_loop(op), c, poke, run, &run->fleet, err)) < 0)
         return r;
     return fleet_adopt(run->fleet, err);
 }

@@ -11,6 +11,7 @@
 #include "os/file.h"
 #include "os/netlink.h"
 #include "os/spawn.h"
+#include "run/wayout.h"
 
 void network_address(const struct network *n, uint16_t host, char ret[NETWORK_TEXT])
 {
@@ -68,12 +69,13 @@ void network_rules(const struct network *n, struct buf *ret)
              "  iifname \"%s\" ip saddr != %s/%d drop\n"
              "  iifname \"%s\" ip daddr 169.254.0.0/16 drop\n"
              "  iifname \"%s\" meta nfproto ipv6 drop\n"
+             "  iifname \"%s\" oifname \"%s\" accept\n" /* where bridges call iptables */
              "  iifname \"%s\" oifname \"davit*\" drop\n"
              "  iifname \"%s\" accept\n"
              "  oifname \"%s\" ct state established,related accept\n"
              "  oifname \"%s\" drop\n"
              " }\n",
-             b, net, NETWORK_PREFIX, b, b, b, b, b, b);
+             b, net, NETWORK_PREFIX, b, b, b, b, b, b, b, b);
     buf_addf(ret,
              " chain postrouting {\n"
              "  type nat hook postrouting priority srcnat; policy accept;\n"
@@ -161,15 +163,33 @@ static int nft(const struct buf *rules, struct err *err)
     return spawn_run(argv, buf_str(rules), NULL, err);
 }
 
-static int make(const struct config *c, struct network *n, struct err *err)
+static int set_rules(const struct network *n, struct err *err)
 {
     _cleanup_(buf_release) struct buf rules = BUF_CAP(8192);
+    network_rules(n, &rules);
+    return nft(&rules, err);
+}
+
+int network_repair(const struct network *n, struct err *err)
+{
+    _cleanup_free_ char *table = table_name(n->bridge);
+    const char *const list[] = {"nft", "list", "table", "inet", table, NULL};
+    if (spawn_run(list, (struct str){NULL, 0}, NULL, NULL) < 0) {
+        log_warning("somebody removed nft table inet %s: made again", table);
+        int r = set_rules(n, err);
+        if (r < 0)
+            return r;
+    }
+    return wayout_open(n->bridge, err);
+}
+
+static int make(const struct config *c, struct network *n, struct err *err)
+{
     int r = choose_base(c, &n->base, err);
     if (r < 0 || (r = make_bridge(n, err)) < 0 || (r = quiet_ipv6(n, err)) < 0 ||
         (r = write_setting("/proc/sys/net/ipv4/ip_forward", "1", err)) < 0)
         return r;
-    network_rules(n, &rules);
-    return nft(&rules, err);
+    return set_rules(n, err);
 }
 
 /* Several Davits may start at once and look for a free network. */
@@ -193,6 +213,8 @@ int network_ensure(const struct config *c, struct network *ret, struct err *err)
     int r = make(c, &n, err);
     if (r < 0)
         return err_wrap(err, "setting up the network of the instances");
+    if (wayout_open(n.bridge, err) < 0) /* most of it works nevertheless */
+        log_warning("the way out for instances: %s", err->msg);
     *ret = n;
     return 0;
 }
@@ -204,7 +226,7 @@ int network_remove(const struct config *c, struct err *err)
     _cleanup_close_ int nl = -1;
     buf_addf(&rules, "add table inet %s\ndelete table inet %s\n", table, table);
     int r = nft(&rules, err);
-    if (r < 0 || (r = netlink_open(&nl, err)) < 0)
+    if (r < 0 || (r = wayout_close(c->bridge, err)) < 0 || (r = netlink_open(&nl, err)) < 0)
         return r;
     return netlink_remove(nl, c->bridge, err);
 }

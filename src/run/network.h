@@ -1,6 +1,7 @@
-/* The instances' network: a bridge with a /16 of its own, the way out by masquerading, and an
- * nftables table that keeps instances off the host, off link-local metadata addresses, and off
- * other Davits. All names derive from the configuration, so that several roots share a machine. */
+/* The instances' network: a bridge with a /16 of its own, the way out by masquerading (also past
+ * the firewalls of others), and an nftables table that keeps instances off the host, off link-local
+ * metadata addresses, and off other Davits. All names derive from the configuration, so that
+ * several roots share a machine. */
 #ifndef RUN_NETWORK_H
 #define RUN_NETWORK_H
 
@@ -17,7 +18,10 @@ enum { NETWORK_PREFIX = 16, NETWORK_TEXT = 16 };
  * use by another interface the next free 10.N.0.0/16 is taken, and kept while the bridge is there.
  * Needs root. */
 int network_ensure(const struct config *c, struct network *ret, struct err *err);
-/* Removes both; what isn't there is fine. */
+/* Makes the rules again if somebody removed them, and opens the way out where somebody closed it
+ * (run/wayout.h). Waits for a few programs; any thread. */
+int network_repair(const struct network *n, struct err *err);
+/* Removes all of it; what isn't there is fine. */
 int network_remove(const struct config *c, struct err *err);
 
 /* "10.210.3.7" */

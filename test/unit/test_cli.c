@@ -11,6 +11,7 @@
 #include "cli/checkout.h"
 #include "cli/cli.h"
 #include "cli/credentials.h"
+#include "cli/firewall.h"
 #include "cli/source.h"
 #include "os/file.h"
 #include "os/spawn.h"
@@ -339,6 +340,49 @@ static void the_remote_is_added_and_changed(void **state)
     assert_string_equal(out.ptr, "!davit y\n");
 }
 
+#define CHAIN(table, policy)                                                                       \
+    "{\"chain\":{\"family\":\"ip\",\"table\":\"" table "\",\"name\":\"FORWARD\",\"type\":"         \
+    "\"filter\",\"hook\":\"forward\",\"prio\":0,\"policy\":\"" policy "\"}}"
+#define RULE(table, chain, expr)                                                                   \
+    ",{\"rule\":{\"family\":\"ip\",\"table\":\"" table "\",\"chain\":\"" chain                     \
+    "\",\"expr\":[" expr "]}}"
+#define FROM(interface)                                                                            \
+    "{\"match\":{\"op\":\"==\",\"left\":{\"meta\":{\"key\":\"iifname\"}},\"right\":\"" interface "\"}},"
+
+static void firewalls_that_close_the_way_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *items;
+        bool closed;
+    } cases[] = {
+        {CHAIN("filter", "accept"), false},
+        {CHAIN("filter", "drop"), true},
+        {CHAIN("filter", "drop") RULE("filter", "FORWARD", FROM("davit00") "{\"accept\":null}"),
+         true},
+        {CHAIN("filter", "drop") RULE("filter", "ZONES", FROM("davit0") "{\"accept\":null}"),
+         false},
+        {CHAIN("filter", "drop") RULE("other", "FORWARD", FROM("davit0") "{\"accept\":null}"),
+         true},
+        {CHAIN("filter", "accept")
+             RULE("filter", "FORWARD", "{\"counter\":null},{\"reject\":null}"),
+         true},
+        {CHAIN("filter", "accept") RULE("filter", "FORWARD", FROM("eth7") "{\"drop\":null}"),
+         false},
+        {CHAIN("filter", "accept") RULE("filter", "INPUT", "{\"drop\":null}"), false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *text = xasprintf("{\"nftables\":[%s]}", cases[i].items);
+        json_auto_t *ruleset = json_loads(text, 0, NULL);
+        assert_non_null(ruleset);
+        _cleanup_free_ char *obstacle = firewall_obstacle(ruleset, "davit0");
+        assert_int_equal(obstacle != NULL, cases[i].closed);
+        if (obstacle)
+            assert_string_equal(obstacle, "table ip filter, chain FORWARD");
+    }
+    assert_null(firewall_obstacle(NULL, "davit0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +394,7 @@ int main(void)
         cmocka_unit_test(times_have_units),
         cmocka_unit_test(base64_is_decoded),
         cmocka_unit_test(a_remote_names_its_app),
+        cmocka_unit_test(firewalls_that_close_the_way_out),
         cmocka_unit_test_setup_teardown(credentials_are_kept_for_our_eyes, folder, folder_gone),
         cmocka_unit_test_setup_teardown(a_plain_folder_is_taken_whole, folder, folder_gone),
         cmocka_unit_test_setup_teardown(a_checkout_is_what_git_sees, folder, folder_gone),

@@ -1,0 +1,156 @@
+"""The instances' network on a machine of its own: a network namespace, with another one for the world outside."""
+import contextlib
+import json
+import subprocess
+
+import pytest
+
+import apps
+from davit import Davit, wait_for
+from netns import Namespace
+
+SERVER = """
+import socket
+s = socket.create_server(("0.0.0.0", 80))
+print("up", flush=True)
+while True:
+    c, peer = s.accept()
+    c.sendall(peer[0].encode())
+    c.close()
+"""
+ASK = ["/usr/bin/python3", "-c", "import socket, sys; s = socket.create_connection((sys.argv[1], 80), float(sys.argv[2]));"
+       "print(s.recv(100).decode())"]
+METADATA = "169.254.169.254"
+
+
+@contextlib.contextmanager
+def server(namespace):
+    """One on port 80 that tells who asks."""
+    with namespace.start("/usr/bin/python3", "-c", SERVER, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"up\n"
+            yield
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def outside(machine, name, interface, address, theirs):
+    """A namespace at the other end of a cable, with a server."""
+    there = Namespace(name)
+    machine.cable(interface, address, there, "eth0", f"{theirs}/24")
+    with server(there):
+        yield there
+    there.close()
+
+
+@pytest.fixture(scope="module")
+def machine():
+    ns = Namespace("machine")
+    with ns:
+        yield ns
+    ns.close()
+
+
+@pytest.fixture(scope="module")
+def world(machine):
+    with outside(machine, "world", "up0", "203.0.113.1/24", "203.0.113.2") as there:
+        there.run("ip", "addr", "add", f"{METADATA}/32", "dev", "lo")
+        machine.run("ip", "route", "add", METADATA, "via", "203.0.113.2")
+        yield there
+
+
+@pytest.fixture(scope="module")
+def davit(machine, world):
+    with Davit() as d:
+        folder = d.checkout(apps.web("one"), "inside")
+        d.create_app("inside", folder)
+        d.push(folder)
+        yield d
+
+
+@pytest.fixture
+def firewall(machine):
+    """Chains as Docker makes them at its start; gone after the test."""
+    def docker(*then):
+        machine.run("iptables-restore", "--noflush", input="\n".join([
+            "*filter", ":FORWARD DROP", ":DOCKER-USER -", "-I FORWARD -j DOCKER-USER", "-A DOCKER-USER -j RETURN", *then,
+            "COMMIT", ""]))
+    yield docker
+    machine.run("nft", "flush", "ruleset")
+
+
+def ask(davit, address, seconds=2):
+    """What the server at `address` says the first instance's address is; None if it can't be reached."""
+    (pid,) = davit.instance_pids("inside")
+    asked = subprocess.run(["nsenter", "-t", str(pid), "-n", *ASK, address, str(seconds)], capture_output=True, text=True)
+    return asked.stdout.strip() or None
+
+
+def reaches(davit):
+    return ask(davit, "203.0.113.2", 0.5) == "203.0.113.1"
+
+
+def doctor(davit):
+    return {i["check"]: i for i in json.loads(davit.cli("doctor", "--json", ok=False).stdout)["items"]}
+
+
+def test_out_with_the_hosts_address(davit):
+    assert ask(davit, "203.0.113.2") == "203.0.113.1", "masqueraded"
+
+
+def test_metadata_and_the_host_stay_closed(davit, machine, firewall):
+    gateway = str(davit.network[1])
+    with server(machine):
+        for beside_docker in (False, True):
+            if beside_docker:
+                firewall()
+                wait_for(lambda: reaches(davit), "the way out beside Docker")
+            for address in (METADATA, gateway, "203.0.113.1"):
+                assert subprocess.run([*ASK, address, "5"], capture_output=True).stdout.strip(), "the host itself reaches it"
+                assert ask(davit, address, 1) is None, address
+
+
+def test_beside_docker(davit, firewall, machine):
+    firewall()
+    wait_for(lambda: reaches(davit), "the way out beside Docker")
+    assert ask(davit, METADATA) is None
+    machine.run("iptables", "-F", "FORWARD")
+    machine.run("iptables", "-F", "DOCKER-USER")
+    firewall()
+    wait_for(lambda: reaches(davit), "the way out after a restart of Docker")
+    assert doctor(davit)["way out"]["state"] == "ok"
+
+
+def test_dockers_own_networks_stay_dockers(davit, firewall, machine):
+    with outside(machine, "docker", "docker0", "172.31.7.1/24", "172.31.7.2"):
+        firewall()
+        wait_for(lambda: reaches(davit), "the way out")
+        assert ask(davit, "172.31.7.2") is None
+        machine.run("iptables", "-A", "FORWARD", "-o", "docker0", "-j", "ACCEPT")
+        assert ask(davit, "172.31.7.2") == "172.31.7.1", "if Docker lets it in"
+
+
+def test_rules_that_were_flushed_come_back(davit, machine):
+    machine.run("nft", "flush", "ruleset")
+    wait_for(lambda: reaches(davit), "the way out")
+    assert ask(davit, METADATA) is None
+    assert "somebody removed nft table" in (davit.log / "davitd.log").read_text()
+
+
+def test_doctor_names_a_firewall_that_is_left_alone(davit, firewall, machine):
+    machine.run("nft", "-f", "-", input="table inet mine { chain to { type filter hook forward priority 10; policy drop; }; }")
+    found = doctor(davit)["way out"]
+    assert found["state"] == "warning" and "table inet mine, chain to" in found["found"]
+    assert not reaches(davit), "it says so because it is so"
+    machine.run("nft", "add", "rule", "inet", "mine", "to", "iifname", davit.bridge_name(), "accept")
+    machine.run("nft", "add", "rule", "inet", "mine", "to", "oifname", davit.bridge_name(), "accept")
+    assert reaches(davit) and doctor(davit)["way out"]["state"] == "ok"
+
+
+def test_teardown_takes_back_what_it_put_into_dockers_chains(machine, world):
+    machine.run("iptables", "-P", "FORWARD", "DROP")
+    with Davit(stacks=False) as d:
+        assert f"-i {d.bridge_name()} -j DAVIT-" in machine.run("iptables", "-S")
+    assert d.bridge_name() not in machine.run("iptables", "-S")
+    machine.run("nft", "flush", "ruleset")
