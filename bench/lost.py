@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
-from davit import Davit  # noqa: E402
+from davit import Davit, wait_for  # noqa: E402
 from live import Watcher, git, push_until_live  # noqa: E402
 from push_apps import node_app  # noqa: E402
 
@@ -126,6 +126,7 @@ def main():
 
         deploy("first")
         lost = witnessed(davit, host, "deploys", options.deploys, deploy)
+        wait_for(lambda: len(davit.instances("shop")) == 1, "the end of the last deploy's predecessor", 60)
         before = davit.instance_pids("shop")
         lost += witnessed(davit, host, "kill -9 of davitd and its operators", options.kills, kill)
         if davit.instance_pids("shop") != before:

@@ -114,7 +114,7 @@ static void not_yet(struct job *j, bool pointless)
     int64_t now = time_mono_ms(), passed_ms = now - p->started;
     bool eager = j->check->listening;
     try_in(j, eager
-                  ? MIN(MAX(passed_ms / 8, (int64_t)1), (int64_t)PROBE_EAGER_MAX_MS)
+                  ? MIN(MAX(passed_ms / 32, (int64_t)1), (int64_t)PROBE_EAGER_MAX_MS)
                   : MIN(MAX((now - j->first_tried) / 4, (int64_t)10), (int64_t)PROBE_RETRY_MAX_MS));
     if (pointless)
         set_state(p, PROBE_STUCK);

@@ -3,7 +3,7 @@
  *
  * Before it is ready: every startup and readiness check must have passed once. A `web` process must
  * always listen on its port as well; another one without checks must have run for a second. Checks
- * are tried often at first (the port after 1 ms, then at 1/8 of the time passed, at most every 50
+ * are tried often at first (the port after 1 ms, then at 1/32 of the time passed, at most every 50
  * ms), since a deploy waits for them. After that, readiness and liveness checks go on every `wait`
  * seconds; `attempts` failures in a row make it PROBE_FAILING or PROBE_DEAD.
  *
