@@ -6,8 +6,10 @@
 #include "os/file.h"
 
 /* Folders in which both root and the user make entries are root's, the group's to write and
- * sticky: neither can move the other's away. Instances' mapped users need to pass through to their
- * own. */
+ * sticky: neither can move the other's away. Files that both of them open can't lie there: with
+ * fs.protected_regular, which systemd sets, not even root opens another's with O_CREAT, as SQLite
+ * does; so the store has a folder of its own. Instances' mapped users need to pass through to
+ * their own. */
 static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
 {
     int r = dir_make(path, 0755, err);
@@ -23,7 +25,7 @@ static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct er
  * first; SQLite gives its log files the same owner. */
 static int database(const struct config *c, const struct account *a, struct err *err)
 {
-    _cleanup_free_ char *path = path_join(c->state, "state.db");
+    _cleanup_free_ char *path = path_join(c->state, "store/state.db");
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (fd < 0)
         return errno == EEXIST ? 0 : err_errno(err, "%s", path);
@@ -45,10 +47,12 @@ int folders_make(const struct config *c, struct err *err)
         gid_t gid;
     } all[] = {
         {c->etc, NULL, 0755, 0, 0},
-        {c->state, NULL, 01771, 0, a.gid},
+        {c->state, NULL, 0711, 0, 0},
+        {c->state, "store", 0750, a.uid, a.gid},
         {c->state, "images", 0711, 0, 0},
         {c->state, "git", 0750, a.uid, a.gid},
         {c->state, "builds", 0750, a.uid, a.gid},
+        {c->state, "gateway", 0700, a.uid, a.gid},
         {c->state, "instances", 0711, 0, 0},
         {c->cache, NULL, 0755, 0, 0},
         {c->cache, "build", 0711, 0, 0},

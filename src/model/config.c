@@ -78,7 +78,8 @@ static void derive(struct config *c)
     c->cache = path_join(c->root, "var/cache/davit");
     c->run = path_join(c->root, "run/davit");
     c->log = path_join(c->root, "var/log/davit");
-    c->store_url = *c->store ? xstrdup(c->store) : xasprintf("sqlite://%s/state.db", c->state);
+    c->store_url =
+        *c->store ? xstrdup(c->store) : xasprintf("sqlite://%s/store/state.db", c->state);
     if (!*c->bridge) {
         free(c->bridge);
         c->bridge = *c->root ? xasprintf("davit-%06x", h & 0xffffff) : xstrdup("davit0");

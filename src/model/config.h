@@ -48,7 +48,7 @@ struct config {
     char *cache;     /* <root>/var/cache/davit */
     char *run;       /* <root>/run/davit */
     char *log;       /* <root>/var/log/davit */
-    char *store_url; /* `store`, or sqlite://<state>/state.db */
+    char *store_url; /* `store`, or sqlite://<state>/store/state.db */
     char *libexec;   /* helpers: davit-shim, hooks/pre-receive */
     char *data;      /* buildpacks, seccomp profile, error pages */
 };

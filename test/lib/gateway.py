@@ -21,7 +21,7 @@ class Store:
     """The store of a root, by the helper `store_pipe`."""
 
     def __init__(self, root):
-        self.pipe = subprocess.Popen([BUILD / "test/unit/store_pipe", f"sqlite://{root}/var/lib/davit/state.db"],
+        self.pipe = subprocess.Popen([BUILD / "test/unit/store_pipe", f"sqlite://{root}/var/lib/davit/store/state.db"],
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def _ask(self, text):
@@ -95,7 +95,7 @@ class Gateway:
             wait_for(lambda: self.process.poll() is not None or self.status() == "ok", "the gateway is up")
             assert self.process.poll() is None, self.log()
         if not self.store:
-            wait_for(lambda: (self.root / "var/lib/davit/state.db").exists(), "a store")
+            wait_for(lambda: (self.root / "var/lib/davit/store/state.db").exists(), "a store")
             self.store = Store(self.root)
 
     def kill(self, sig=signal.SIGKILL):

@@ -74,7 +74,9 @@ def test_folders_and_owners(new_davit):
     d = idle(new_davit)
     davitd(d)
     davit = pwd.getpwnam("davit").pw_uid
-    assert os.stat(d.state / "state.db").st_uid == davit
+    assert os.stat(d.state / "store/state.db").st_uid == davit
+    # fs.protected_regular: in a sticky folder not even root may open what SQLite has made as davit.
+    assert os.stat(d.state / "store").st_mode & 0o1000 == 0
     assert os.stat(d.state / "git").st_uid == davit
     assert os.stat(d.state / "images").st_uid == 0
     assert os.stat(d.run_dir).st_uid == 0 and os.stat(d.run_dir).st_mode & 0o1020 == 0o1020

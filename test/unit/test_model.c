@@ -224,7 +224,7 @@ static void settings(void **state)
     assert_int_equal(c.http_port, 80);
     assert_string_equal(c.domain, "example.com");
     assert_string_equal(c.state, "/var/lib/davit");
-    assert_string_equal(c.store_url, "sqlite:///var/lib/davit/state.db");
+    assert_string_equal(c.store_url, "sqlite:///var/lib/davit/store/state.db");
     assert_string_equal(c.bridge, "davit0");
     config_release(&c);
     assert_ok(config_parse("/tmp/x", STR(""), &c, &err), err);
