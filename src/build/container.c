@@ -148,10 +148,15 @@ static void run_release(struct run *r)
     free(r->state);
 }
 
-/* In the cage: the root, and a place for crun's own notes that goes away with it. */
+/* In the cage: the stage's scripts made executable, the root, and a place for crun's own notes that
+ * goes away with it. */
 static int prepare(void *ctx, struct err *err)
 {
     struct run *run = ctx;
+    _cleanup_free_ char *stages = path_join(run->c->config->run, "build");
+    int r = mount_executable(stages, err);
+    if (r < 0)
+        return r;
     if (mount("tmpfs", run->state, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=4m") < 0)
         return err_errno(err, "mounting %s", run->state);
     return mount_overlay(&run->dirs, run->c->upper, run->work, run->rootfs, err);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 
 int namespace_mounts(struct err *err)
 {
@@ -100,6 +101,22 @@ int mount_read_only(const char *file, struct err *err)
     if (mount(file, file, NULL, MS_BIND, NULL) < 0 ||
         mount(NULL, file, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
         return err_errno(err, "making %s read-only", file);
+    return 0;
+}
+
+int mount_executable(const char *dir, struct err *err)
+{
+    struct statvfs fs;
+    if (statvfs(dir, &fs) < 0)
+        return err_errno(err, "%s", dir);
+    unsigned long kept = (fs.f_flag & ST_NOSUID ? MS_NOSUID : 0UL) |
+                         (fs.f_flag & ST_NODEV ? MS_NODEV : 0UL) |
+                         (fs.f_flag & ST_RDONLY ? MS_RDONLY : 0UL);
+    if (!(fs.f_flag & ST_NOEXEC))
+        return 0;
+    if (mount(dir, dir, NULL, MS_BIND, NULL) < 0 ||
+        mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | kept, NULL) < 0)
+        return err_errno(err, "letting programs be run from %s", dir);
     return 0;
 }
 

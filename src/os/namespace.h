@@ -19,6 +19,9 @@ int mount_overlay(const struct strv *layers, const char *upper, const char *work
                   const char *target, struct err *err);
 /* Makes a file (a program) read-only, for whoever sees it in this mount namespace. */
 int mount_read_only(const char *file, struct err *err);
+/* Lets programs below a folder be run even if its file system is mounted noexec (systemd mounts
+ * /run so), for whoever sees it in this mount namespace. What is mounted below it is hidden. */
+int mount_executable(const char *dir, struct err *err);
 /* Takes away what is mounted at `target` even while it is in use; nothing there is fine. */
 int mount_remove(const char *target, struct err *err);
 

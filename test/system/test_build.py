@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apps
 import pytest
-from davit import wait_for
+from davit import Davit, wait_for
 
 UNCHANGED = "Dependencies unchanged, using the cached ones"
 
@@ -52,6 +52,23 @@ def test_a_static_site_hides_what_is_not_the_site(davit):
     assert davit.get("site", "/none")[:2] == (404, "nothing here")
     for hidden in ("/.env", "/app.json", "/.davit/nginx.conf"):
         assert davit.get("site", hidden)[0] == 404
+
+
+def test_run_mounted_noexec():
+    """As systemd mounts /run: what a build runs from there is run all the same."""
+    d = Davit(start=False)
+    run = d.root / "run"
+    run.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=755", "tmpfs", run], check=True)
+    try:
+        d.start()
+        d.push(create(d, "strict", apps.static("served")))
+        assert d.get("strict")[1] == "served"
+        d.stop()
+        subprocess.run([d.davitd, "--root", d.root, "teardown"], env=d.env, check=True, timeout=120)
+    finally:
+        subprocess.run(["umount", "-l", run], check=True)
+        d.close()
 
 
 @pytest.fixture
