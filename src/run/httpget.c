@@ -1,12 +1,15 @@
 #include "run/httpget.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+
+#include "run/tls.h"
 
 struct httpget {
     uv_tcp_t tcp;
     uv_timer_t timer;
     uv_connect_t connect;
-    uv_write_t write;
+    struct tls *tls; /* NULL: in the clear */
     struct buf request, answer;
     char *path, *content;
     void (*done)(void *ctx, const char *why);
@@ -19,6 +22,7 @@ static void on_closed(uv_handle_t *handle)
     struct httpget *g = handle->data;
     if (--g->handles)
         return;
+    tls_free(g->tls);
     buf_release(&g->request);
     buf_release(&g->answer);
     free(g->path);
@@ -82,9 +86,52 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     *ret = uv_buf_init(chunk, sizeof(chunk));
 }
 
+/* Bytes on their way out. */
+struct piece {
+    uv_write_t write;
+    struct buf bytes;
+};
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* what can't be sent shows when nothing is answered */
+    struct piece *p = write->data;
+    buf_release(&p->bytes);
+    free(p);
+}
+
+/* Moves the bytes out of `b`. */
+static void send_all(struct httpget *g, struct buf *b)
+{
+    struct piece *p = xcalloc(1, sizeof(*p));
+    p->bytes = *b;
+    p->write.data = p;
+    *b = (struct buf){0};
+    uv_buf_t out = uv_buf_init(p->bytes.ptr, (unsigned)p->bytes.len);
+    if (uv_write(&p->write, (uv_stream_t *)&g->tcp, &out, 1, on_written) < 0)
+        on_written(&p->write, 0);
+}
+
+static void step_tls(struct httpget *g, struct str came)
+{
+    _cleanup_(buf_release) struct buf out = BUF_CAP(HTTPGET_BODY_MAX);
+    struct err err;
+    int r = tls_step(g->tls, came, &out, &g->answer, &err);
+    if (out.len)
+        send_all(g, &out);
+    if (r < 0)
+        fail(g, "could not be asked GET %s by TLS: %s", g->path, err.msg);
+    else
+        judge(g, r || g->answer.overflow);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
 {
     struct httpget *g = stream->data;
+    if (n > 0 && g->tls) {
+        step_tls(g, (struct str){chunk->base, (size_t)n});
+        return;
+    }
     if (n > 0)
         buf_add(&g->answer, chunk->base, (size_t)n);
     if (n)
@@ -100,9 +147,11 @@ static void on_connect(uv_connect_t *connect, int status)
         fail(g, "could not be asked GET %s: %s", g->path, uv_strerror(status));
         return;
     }
-    uv_buf_t out = uv_buf_init(g->request.ptr, (unsigned)g->request.len);
-    uv_write(&g->write, (uv_stream_t *)&g->tcp, &out, 1, NULL);
     uv_read_start((uv_stream_t *)&g->tcp, on_alloc, on_read);
+    if (g->tls)
+        step_tls(g, (struct str){NULL, 0});
+    else
+        send_all(g, &g->request);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -123,6 +172,30 @@ static void compose(struct httpget *g, const char *address, const struct check *
             buf_addf(&g->request, "%s: %s\r\n", check->headers.items[i].name,
                      check->headers.items[i].value);
     buf_adds(&g->request, "User-Agent: davit-check\r\nConnection: close\r\n\r\n");
+}
+
+static bool over_tls(const char *scheme) { return scheme && !strcasecmp(scheme, "https"); }
+
+bool httpget_knows(const char *scheme)
+{
+    return !scheme || !*scheme || !strcasecmp(scheme, "http") || over_tls(scheme);
+}
+
+/* What the server is asked to be, if it has a name. */
+static struct tls *start_tls(const struct check *check, struct str request, struct err *err)
+{
+    const char *host = map_get(&check->headers, "Host");
+    struct str rest = str_of(host ? host : ""), name = str_cut(&rest, ':');
+    struct in_addr ip;
+    _cleanup_free_ char *copy = xstrndup(name.ptr, name.len);
+    bool named = *copy && inet_pton(AF_INET, copy, &ip) != 1;
+    return tls_new(named ? copy : NULL, request, err);
+}
+
+static void on_no_start(uv_timer_t *timer)
+{
+    struct httpget *g = timer->data;
+    fail(g, "could not be asked GET %s", g->path);
 }
 
 struct httpget *httpget_start(uv_loop_t *loop, const char *address, uint16_t port,
@@ -149,8 +222,8 @@ struct httpget *httpget_start(uv_loop_t *loop, const char *address, uint16_t por
     uv_ip4_addr(address, port, &to);
     uv_timer_start(&g->timer, on_timeout, (uint64_t)(check->timeout ? check->timeout : 5) * 1000,
                    0);
-    int r = uv_tcp_connect(&g->connect, &g->tcp, (const struct sockaddr *)&to, on_connect);
-    if (r < 0)
-        uv_timer_start(&g->timer, on_timeout, 0, 0);
+    if ((over_tls(check->scheme) && !(g->tls = start_tls(check, buf_str(&g->request), NULL))) ||
+        uv_tcp_connect(&g->connect, &g->tcp, (const struct sockaddr *)&to, on_connect) < 0)
+        uv_timer_start(&g->timer, on_no_start, 0, 0);
     return g;
 }

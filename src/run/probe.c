@@ -201,10 +201,9 @@ static void on_got(void *ctx, const char *why)
 
 static void try_path(struct job *j)
 {
-    const char *scheme = j->check->scheme;
-    if (scheme && *scheme && strcasecmp(scheme, "http")) {
-        snprintf(j->reason, sizeof(j->reason), "has a check by %s; checks can only use http",
-                 scheme);
+    if (!httpget_knows(j->check->scheme)) {
+        snprintf(j->reason, sizeof(j->reason), "has a check by %.100s; checks use http or https",
+                 j->check->scheme);
         failed(j, true);
         return;
     }

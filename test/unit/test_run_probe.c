@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "base/time.h"
+#include "os/file.h"
 #include "os/netlink.h"
 #include "os/spawn.h"
 #include "run/command.h"
@@ -381,18 +383,65 @@ static void on_got(void *ctx, const char *why)
     g->done = true;
 }
 
-static void get(const char *answer, bool hang, const struct check *check, struct got *ret,
-                char request[1024])
+/* One nobody has reason to trust. */
+static void make_certificate(const char *dir)
+{
+    struct err err;
+    _cleanup_free_ char *key = xasprintf("%s/key", dir), *cert = xasprintf("%s/cert", dir);
+    const char *const argv[] = {
+        "openssl", "req",           "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes",  "-keyout",       key,     "-out",    cert, "-days",    "1",
+        "-subj",   "/CN=elsewhere", NULL};
+    assert_ok(spawn_run(argv, (struct str){NULL, 0}, NULL, &err), err);
+}
+
+/* A conversation with `fd`, over TLS if there is a certificate. */
+struct talk {
+    int fd;
+    gnutls_session_t tls;
+};
+
+static struct talk talk_begin(int fd, const char *certificate)
+{
+    struct talk t = {.fd = fd};
+    gnutls_certificate_credentials_t own;
+    if (!certificate)
+        return t;
+    _cleanup_free_ char *key = xasprintf("%s/key", certificate),
+                        *cert = xasprintf("%s/cert", certificate);
+    if (gnutls_certificate_allocate_credentials(&own) < 0 ||
+        gnutls_certificate_set_x509_key_file(own, cert, key, GNUTLS_X509_FMT_PEM) < 0 ||
+        gnutls_init(&t.tls, GNUTLS_SERVER) < 0 || gnutls_set_default_priority(t.tls) < 0 ||
+        gnutls_credentials_set(t.tls, GNUTLS_CRD_CERTIFICATE, own) < 0)
+        _exit(1);
+    gnutls_transport_set_int(t.tls, fd);
+    if (gnutls_handshake(t.tls) < 0)
+        _exit(1);
+    return t;
+}
+
+static ssize_t talk_read(const struct talk *t, char *data, size_t n)
+{
+    return t->tls ? gnutls_record_recv(t->tls, data, n) : read(t->fd, data, n);
+}
+
+static ssize_t talk_write(const struct talk *t, const char *data, size_t n)
+{
+    return !n ? 0 : t->tls ? gnutls_record_send(t->tls, data, n) : write(t->fd, data, n);
+}
+
+static void get(const char *certificate, const char *answer, bool hang, const struct check *check,
+                struct got *ret, char request[1024])
 {
     int server = listener("127.0.0.1", 15988), copy[2];
     assert_int_equal(pipe2(copy, O_CLOEXEC), 0);
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int fd = accept(server, NULL, NULL);
-        ssize_t n = read(fd, request, 1024);
+        struct talk t = talk_begin(accept(server, NULL, NULL), certificate);
+        ssize_t n = talk_read(&t, request, 1024);
         if (n < 0 || write(copy[1], request, (size_t)n) < 0 ||
-            write(fd, answer, strlen(answer)) < 0)
+            talk_write(&t, answer, strlen(answer)) < 0)
             _exit(1);
         if (hang)
             pause();
@@ -431,13 +480,25 @@ static void answers_to_get(void **state)
         {"", NULL, "did not answer GET /up in HTTP", false},
         {"", NULL, "did not answer GET /up in time", true},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct err err;
+    char dir[] = "/tmp/davit-tls-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    make_certificate(dir);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        size_t k = i / 2;
+        bool tls = i % 2;
         char request[1024];
         struct got g;
-        struct check c = {.path = (char *)"/up", .content = (char *)cases[i].content, .timeout = 1};
-        get(cases[i].answer, cases[i].hang, &c, &g, request);
-        assert_string_equal(g.why, cases[i].why);
+        struct check c = {.path = (char *)"/up",
+                          .scheme = (char *)(tls ? "HTTPS" : "http"),
+                          .content = (char *)cases[k].content,
+                          .timeout = 1};
+        get(tls ? dir : NULL, cases[k].answer, cases[k].hang, &c, &g, request);
+        assert_string_equal(g.why, cases[k].why);
+        assert_string_equal(request, "GET /up HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                     "User-Agent: davit-check\r\nConnection: close\r\n\r\n");
     }
+    assert_ok(dir_remove(dir, &err), err);
 }
 
 static void what_get_sends(void **state)
@@ -448,11 +509,11 @@ static void what_get_sends(void **state)
     struct check c = {.path = (char *)"/a b\r\nX: y", .timeout = 1};
     map_set(&c.headers, "X-Token", "t");
     map_set(&c.headers, "Evil", "a\r\nInjected: 1");
-    get("HTTP/1.1 200 OK\r\n\r\n", false, &c, &g, request);
+    get(NULL, "HTTP/1.1 200 OK\r\n\r\n", false, &c, &g, request);
     assert_string_equal(request, "GET /a_b__X:_y HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Token: t\r\n"
                                  "User-Agent: davit-check\r\nConnection: close\r\n\r\n");
     map_set(&c.headers, "Host", "shop.example");
-    get("HTTP/1.1 200 OK\r\n\r\n", false, &c, &g, request);
+    get(NULL, "HTTP/1.1 200 OK\r\n\r\n", false, &c, &g, request);
     assert_contains(request, "Host: shop.example\r\n");
     assert_null(strstr(request, "127.0.0.1"));
     map_release(&c.headers);
@@ -474,6 +535,22 @@ static void nobody_there(void **state)
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_false(g.done);
     assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void who_speaks_no_tls(void **state)
+{
+    (void)state;
+    char request[1024];
+    struct got g;
+    struct check c = {.path = (char *)"/up", .scheme = (char *)"https", .timeout = 1};
+    get(NULL, "HTTP/1.1 400 What?\r\n\r\n", true, &c, &g, request);
+    assert_contains(g.why, "could not be asked GET /up by TLS: ");
+    get(NULL, "", true, &c, &g, request);
+    assert_string_equal(g.why, "did not answer GET /up in time");
+    get(NULL, "", false, &c, &g, request);
+    assert_string_equal(g.why, "did not answer GET /up in HTTP");
+    assert_true(httpget_knows(NULL) && httpget_knows("") && httpget_knows("Http"));
+    assert_false(httpget_knows("ftp"));
 }
 
 /* ---- commands ---- */
@@ -519,6 +596,7 @@ int main(void)
         cmocka_unit_test(answers_to_get),
         cmocka_unit_test(what_get_sends),
         cmocka_unit_test(nobody_there),
+        cmocka_unit_test(who_speaks_no_tls),
         cmocka_unit_test(commands_end_or_are_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
