@@ -48,6 +48,18 @@ static void group_folders(const char *path, struct strv *ret)
         closedir(dir);
 }
 
+int cgroup_make_below(const char *path, const char *name, struct err *err)
+{
+    _cleanup_(strv_release) struct strv folders = {0};
+    group_folders(path, &folders);
+    for (size_t i = 0; i < folders.n; i++) {
+        _cleanup_free_ char *below = xasprintf("%s/%s", folders.items[i], name);
+        if (mkdir(below, 0755) < 0 && errno != EEXIST)
+            return err_errno(err, "making %s", below);
+    }
+    return folders.n ? 0 : err_set(err, ERR_NOT_FOUND, "there is no cgroup %s", path);
+}
+
 bool cgroup_exists(const char *path)
 {
     _cleanup_(strv_release) struct strv folders = {0};

@@ -36,6 +36,10 @@ struct cgroup_limits {
  * kernel has no controller for one of them. */
 int cgroup_make(const char *path, const struct cgroup_limits *l, struct err *err);
 
+/* Makes a group in one that exists, within the same limits; there may be one already.
+ * ERR_NOT_FOUND: the group above doesn't exist. */
+int cgroup_make_below(const char *path, const char *name, struct err *err);
+
 /* The way into a group for a new process. A process that runs is moved under a lock over all forks
  * of the machine, whose first taker after a while waits for a grace period of RCU, 10 to 30 ms. One
  * that is born in the group (version 2) or takes itself there as long as it is a single thread

@@ -3,14 +3,19 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "os/cgroup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
+
+enum { KILL_MS = 100 }; /* that the loop waits at most */
 
 struct command {
     uv_poll_t ended;
     uv_timer_t timer;
     int pidfd;
+    char *cgroup;
     void (*done)(void *ctx, int status);
     void *ctx;
     int handles; /* not closed yet */
@@ -22,6 +27,7 @@ static void on_closed(uv_handle_t *handle)
     if (--c->handles)
         return;
     close(c->pidfd);
+    free(c->cgroup);
     free(c);
 }
 
@@ -33,6 +39,14 @@ static void tell(struct command *c, int status)
         done(c->ctx, status);
 }
 
+/* Its children and theirs, too. */
+static void kill_group(const struct command *c)
+{
+    struct err err;
+    if (c->cgroup && cgroup_kill(c->cgroup, KILL_MS, &err) < 0)
+        log_warning("after a health check: %s", err.msg);
+}
+
 /* Even one nobody waits for any more is reaped. */
 static void on_ended(uv_poll_t *poll, int status, int events)
 {
@@ -42,6 +56,7 @@ static void on_ended(uv_poll_t *poll, int status, int events)
     int exit_status, signal_number;
     if (pidfd_reap(c->pidfd, &exit_status, &signal_number) == 0)
         return;
+    kill_group(c);
     uv_close((uv_handle_t *)&c->ended, on_closed);
     uv_close((uv_handle_t *)&c->timer, on_closed);
     tell(c, exit_status);
@@ -51,6 +66,7 @@ static void on_timeout(uv_timer_t *timer)
 {
     struct command *c = timer->data;
     pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+    kill_group(c);
     tell(c, COMMAND_TIMED_OUT);
 }
 
@@ -71,7 +87,11 @@ int command_start(uv_loop_t *loop, const char *const *argv, const char *cgroup, 
     if (r < 0)
         return r;
     struct command *c = xcalloc(1, sizeof(*c));
-    *c = (struct command){.pidfd = pidfd, .done = done, .ctx = ctx, .handles = 2};
+    *c = (struct command){.pidfd = pidfd,
+                          .cgroup = cgroup ? xstrdup(cgroup) : NULL,
+                          .done = done,
+                          .ctx = ctx,
+                          .handles = 2};
     uv_poll_init(loop, &c->ended, pidfd);
     uv_timer_init(loop, &c->timer);
     c->ended.data = c->timer.data = c;

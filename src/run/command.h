@@ -11,7 +11,8 @@ struct command;
 enum { COMMAND_TIMED_OUT = -1 };
 
 /* `done` is called once with the exit status (128+signal) or COMMAND_TIMED_OUT, after which the
- * command is gone; not after command_cancel. Its output goes nowhere. `cgroup`: NULL is ours. */
+ * command is gone; not after command_cancel. Its output goes nowhere. `cgroup`: where it starts,
+ * and whatever is in there when it ends or its time is over ends with it; NULL: where we are. */
 int command_start(uv_loop_t *loop, const char *const *argv, const char *cgroup, int64_t timeout_ms,
                   void (*done)(void *ctx, int status), void *ctx, struct command **ret,
                   struct err *err);

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "os/cgroup.h"
+#include "os/file.h"
 #include "run/command.h"
 #include "run/httpget.h"
 #include "run/listen.h"
@@ -229,10 +231,24 @@ static void on_command_ended(void *ctx, int status)
     failed(j, exhausted(j));
 }
 
+/* A group of the check's own in the instance's, so that what it starts can be told from the app. */
+static int make_group(const struct job *j, char **ret, struct err *err)
+{
+    const char *above = j->probe->target.cgroup;
+    _cleanup_free_ char *name = xasprintf("check.%td", j - j->probe->jobs);
+    if (!above)
+        return 0;
+    int r = cgroup_make_below(above, name, err);
+    if (!r)
+        *ret = path_join(above, "%s", name);
+    return r;
+}
+
 static void try_command(struct job *j)
 {
     const struct probe_target *t = &j->probe->target;
     _cleanup_(strv_release) struct strv argv = {0};
+    _cleanup_free_ char *group = NULL;
     struct err err;
     strv_add(&argv, "nsenter");
     strv_addf(&argv, "--mount=/proc/%d/ns/mnt", (int)t->shim);
@@ -246,7 +262,8 @@ static void try_command(struct job *j)
     for (size_t i = 0; i < j->check->command.n; i++)
         strv_add(&argv, j->check->command.items[i]);
     int64_t timeout = or_else(j->check->timeout, PROBE_TIMEOUT_S) * 1000;
-    if (command_start(j->probe->loop, (const char *const *)strv_argv(&argv), t->cgroup, timeout,
+    if (make_group(j, &group, &err) < 0 ||
+        command_start(j->probe->loop, (const char *const *)strv_argv(&argv), group, timeout,
                       on_command_ended, j, &j->command, &err) < 0) {
         snprintf(j->reason, sizeof(j->reason), "could not be checked: %.300s", err.msg);
         failed(j, exhausted(j));

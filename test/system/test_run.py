@@ -1,4 +1,5 @@
 """What `run` promises of instances: their walls, their checks, and that everything comes back after everything was lost."""
+import contextlib
 import json
 import os
 import re
@@ -6,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,12 @@ def deployed(davit, name, files):
 
 def states(davit, name):
     return [(f"{i['type']}.{i['index']}", i["state"]) for i in davit.instances(name)]
+
+
+def answer(davit, name):
+    """Status and text, or nothing while the gateway comes up, too."""
+    with contextlib.suppress(OSError):
+        return davit.get(name)[:2]
 
 
 def inside(davit, name, *argv):
@@ -96,6 +104,31 @@ def test_readiness_takes_it_out_and_brings_it_back_liveness_restarts_it(davit):
     assert "web.1 failed its check 'alive' with status 1" in davit.cli("logs", "-a", "health")
 
 
+SLOW = {"healthchecks": {"web": [
+    {"type": "readiness", "command": ["sh", "-c", "test -e /tmp/slow || exit 0; setsid sleep 4321 & sleep 4321"],
+     "timeout": 1, "attempts": 1, "wait": 1}]}}
+
+
+def test_a_check_that_is_too_late_ends_with_all_it_started(davit):
+    deployed(davit, "slow", {**apps.web("one"), "app.json": json.dumps(SLOW)})
+    (pid,) = davit.instance_pids("slow")
+
+    def sleepers():
+        found = []
+        for p in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if "slow.web" in (p / "cgroup").read_text() and "4321" in (p / "cmdline").read_text().split("\0"):
+                    found.append(p)
+        return found
+
+    open(f"/proc/{pid}/root/tmp/slow", "w").close()
+    assert len(wait_for(lambda: len(found := sleepers()) > 1 and found, "the check")) == 2
+    wait_for(lambda: states(davit, "slow") == [("web.1", "starting")], "out")
+    os.unlink(f"/proc/{pid}/root/tmp/slow")
+    wait_for(lambda: states(davit, "slow") == [("web.1", "ready")], "in again")
+    assert not sleepers() and davit.instance_pids("slow") == [pid]
+
+
 def test_a_failing_startup_check_fails_the_release(davit):
     folder = deployed(davit, "sick", apps.web("one"))
     check = {"type": "startup", "path": "/health", "content": "fine", "attempts": 1, "wait": 1}
@@ -134,7 +167,7 @@ def test_everything_comes_back_after_a_reboot(new_davit):
     assert davit.shim_pids() == []
     davit.start()
     wait_for(lambda: states(davit, "phoenix") == [("web.1", "ready"), ("web.2", "ready")], "both again")
-    wait_for(lambda: davit.get("phoenix")[:2] == (200, "one"), "answers")
+    wait_for(lambda: answer(davit, "phoenix") == (200, "one"), "answers")
 
 
 def test_davitd_killed_in_the_middle_of_rollouts(davit):
