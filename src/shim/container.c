@@ -171,25 +171,14 @@ int container_pid(const struct container *c, pid_t *ret, struct err *err)
     return 0;
 }
 
-/* crun deletes what it knows; what it can't make sense of (it was killed half-way) we do. */
-static int forget(const struct container *c, struct err *err)
-{
-    _cleanup_free_ char *known = xasprintf("%s/%s", c->state, c->spec->name);
-    const char *const argv[] = {c->crun,       "--cgroup-manager=disabled",
-                                "--root",      c->state,
-                                "delete",      "--force",
-                                c->spec->name, NULL};
-    if (!path_exists(known))
-        return 0;
-    spawn_run(argv, (struct str){NULL, 0}, NULL, NULL);
-    return dir_remove(known, err);
-}
-
+/* `crun delete` would do no more: without processes and with a cgroup that is ours, all that crun
+ * has of a container is this folder. */
 int container_clear(const struct container *c, struct err *err)
 {
+    _cleanup_free_ char *known = xasprintf("%s/%s", c->state, c->spec->name);
     int r = cgroup_kill(c->spec->cgroup, 5000, err); /* crun too, if it didn't come to its end */
     if (!r)
-        r = forget(c, err);
+        r = dir_remove(known, err);
     if (!r)
         r = cgroup_remove(c->spec->cgroup, err);
     unlink(c->pid_file);
