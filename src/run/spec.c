@@ -155,20 +155,26 @@ static void add_process(const struct launch *l, const struct rootfs_user *u,
 
 /* ---- what it is put in ---- */
 
-#define MOUNT(to, type, options)                                                                   \
-    "{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" type "\",\"options\":["      \
-    "\"nosuid\",\"noexec\"," options "]}"
+static const struct {
+    const char *to, *type, *options; /* the options as JSON strings */
+} mounts[] = {
+    {"/proc", "proc", "\"nosuid\",\"noexec\",\"nodev\""},
+    {"/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=64k\""},
+    {"/dev/pts", "devpts",
+     "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\""},
+    {"/dev/shm", "tmpfs", "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=64m\""},
+    {"/dev/mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\""},
+    {"/sys", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\""},
+};
 
-static const char mounts[] = "\"mounts\":[" MOUNT(
-    "/proc", "proc",
-    "\"nodev\"") "," //
-                 "{\"destination\":\"/"
-                 "dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\","
-                 "\"strictatime\",\"mode=755\",\"size=64k\"]},"                                  //
-    MOUNT("/dev/pts", "devpts", "\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"") "," //
-    MOUNT("/dev/shm", "tmpfs", "\"nodev\",\"mode=1777\",\"size=64m\"") ","                       //
-    MOUNT("/dev/mqueue", "mqueue", "\"nodev\"") ","                                              //
-    MOUNT("/sys", "sysfs", "\"nodev\",\"ro\"") "],";
+static void add_mounts(struct buf *b)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+        buf_addf(b, "%s{\"destination\":\"%s\",\"type\":\"%s\",\"source\":\"%s\",\"options\":[%s]}",
+                 i ? "," : "\"mounts\":[", mounts[i].to, mounts[i].type, mounts[i].type,
+                 mounts[i].options);
+    buf_adds(b, "],");
+}
 
 static const char walls[] =
     "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"}"
@@ -203,7 +209,7 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     hostname[MIN(strlen(hostname), (size_t)63)] = '\0';
     add_text(ret, hostname);
     buf_addc(ret, ',');
-    buf_adds(ret, mounts);
+    add_mounts(ret);
     buf_adds(ret, "\"linux\":{");
     long long base = (long long)l->config->uid_base;
     for (int i = 0; i < 2; i++)

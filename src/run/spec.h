@@ -15,9 +15,8 @@
 #include "run/network.h"
 
 #define LAUNCH_ROOT_CAPABILITIES                                                                   \
-    "\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_FSETID\",\"CAP_KILL\",\"CAP_"         \
-    "SETGID\","                                                                                    \
-    "\"CAP_SETUID\",\"CAP_NET_BIND_SERVICE\",\"CAP_SYS_CHROOT\""
+    "\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_FSETID\",\"CAP_KILL\","               \
+    "\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_NET_BIND_SERVICE\",\"CAP_SYS_CHROOT\""
 
 /* Everything is borrowed. */
 struct launch {
