@@ -14,6 +14,7 @@ struct source {
 };
 #define SOURCE_INIT ((struct source){.fd = -1, .names_fd = -1})
 
+/* An error names the first file that can't be read; nothing was sent then. */
 int source_open(const char *dir, struct source *ret, struct err *err);
 /* After the last byte was read: whether tar could read all. */
 int source_finish(struct source *s, struct err *err);

@@ -4,6 +4,8 @@ import os
 import pty
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -254,6 +256,25 @@ def test_status_waits_for_the_start(new_davit):
     gave_up = subprocess.run(["davit", "status", "--wait", "1s", "--root", "/nonexistent"], env=d.env,
                              capture_output=True, text=True, timeout=60)
     assert gave_up.returncode == 1
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_deploying_what_cannot_be_read(davit, checkout):
+    """Said before anything is sent, by somebody who isn't root."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        source = Path(folder) / "source"
+        (source / "sub").mkdir(parents=True)
+        (source / "sub/secret").write_text("x")
+        (source / "Procfile").write_text("web: x")
+        if checkout:
+            subprocess.run(["git", "init", "-q", source], check=True, env=davit.env)
+        subprocess.run(["chown", "-R", "nobody", folder], check=True)
+        (source / "sub/secret").chmod(0)
+        done = subprocess.run(["setpriv", "--reuid", "nobody", "--clear-groups", "davit", "deploy", "-a", "shop", source],
+                              env=davit.env | {"HOME": folder}, capture_output=True, text=True, timeout=60, cwd="/")
+    assert done.returncode == 1 and f"{source}/sub/secret can't be read: Permission denied" in done.stderr
+    assert "hint: " in done.stderr and not done.stdout
+    assert json.loads(davit.cli("releases", "-a", "shop", "--json"))["items"] == []
 
 
 def test_deploying_what_is_not_there(davit, tmp_path):
