@@ -13,14 +13,15 @@ static void add_command(struct buf *b, char kind, const char *be, const struct a
 {
     const char *name = a->name;
     struct str port = str_of(a->value ? a->value : ""), ip = str_cut(&port, ':');
-    if (a->type == ACTION_ADD) /* one that is there already may have another address */
+    if (a->type == ACTION_ADD || a->type == ACTION_START) /* of two twins one may be there */
         buf_addf(b, "add server %c%s/%s %s " CONF_SERVER_ARGS "%s;", kind, be, name, a->value,
                  kind == 'g' ? CONF_TWIN_ARGS : "");
-    if (a->type == ACTION_ADD || a->type == ACTION_ADDRESS)
+    if (a->type == ACTION_ADD || a->type == ACTION_START || a->type == ACTION_ADDRESS)
         buf_addf(b, "set server %c%s/%s addr %.*s port %.*s;", kind, be, name, (int)ip.len, ip.ptr,
                  (int)port.len, port.ptr);
     if (a->type == ACTION_ADD || a->type == ACTION_START)
-        buf_addf(b, "set server %c%s/%s state ready;", kind, be, name);
+        buf_addf(b, "enable health %c%s/%s;set server %c%s/%s state ready;", kind, be, name, kind,
+                 be, name);
     if (a->type == ACTION_CUT)
         buf_addf(b, "shutdown sessions server %c%s/%s;", kind, be, name);
     if (a->type == ACTION_STOP)
@@ -81,7 +82,7 @@ static bool is_success(enum action_type type, struct str answer)
     static const char *const ending[] = {"Server deleted.",       "No such server.",
                                          " changed from ",        "no need to change",
                                          "still has connections", NULL};
-    bool ends = type == ACTION_STOP || type == ACTION_DELETE;
+    bool ends = type == ACTION_STOP || type == ACTION_CUT || type == ACTION_DELETE;
     return !str_trim(answer).len || says_one_of(answer, ends ? ending : adding);
 }
 

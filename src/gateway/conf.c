@@ -31,7 +31,7 @@ static uint64_t max_connections(struct conf_limits limits)
 }
 
 /* Log lines are kept within PIPE_BUF, or lines of two threads could mix. */
-static void add_global(struct buf *b, const struct config *c, struct conf_limits limits)
+static void add_global(struct buf *b, struct conf_limits limits)
 {
     buf_addf(b,
              "global\n"
@@ -40,10 +40,8 @@ static void add_global(struct buf *b, const struct config *c, struct conf_limits
              "  maxconn %llu\n"
              "  nbthread %u\n"
              "  hard-stop-after 24h\n"
-             "  log stdout len 4000 format raw local0 info\n"
-             "  setenv DAVIT_LATE_PAGE %s/errors/H12.html\n"
-             "  lua-load %s/gateway.lua\n",
-             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U), c->data, c->data);
+             "  log stdout len 4000 format raw local0 info\n",
+             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U));
     buf_adds(b, "  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
                 "  ssl-default-bind-ciphers ECDHE-ECDSA-AES128-GCM-SHA256:"
                 "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -51,9 +49,15 @@ static void add_global(struct buf *b, const struct config *c, struct conf_limits
                 "ECDHE-RSA-CHACHA20-POLY1305\n");
 }
 
-/* Only what surely was not processed is sent again: connections that failed, and of requests that
- * may be repeated (RFC 9110 §9.2.1) those whose kept-alive connection closed without a byte. */
-static void add_defaults(struct buf *b)
+/* Sent again, to another instance if there is one, is what surely was not processed: connections
+ * that failed; and of requests that may be repeated (RFC 9110 §9.2.2) those whose connection ended
+ * without a byte of an answer.
+ *
+ * No tcp-response rules here: while they wait, HAProxy 2.6 passes the end of the server's
+ * connection on to the client's, and nothing is sent again. So `timeout server` has to be that for
+ * the first byte, which counts from the end of the request, and is the one for silence later on
+ * too, but for those who ask for a stream of events. */
+static void add_defaults(struct buf *b, const struct config *c)
 {
     buf_adds(b, "defaults common\n"
                 "  mode http\n"
@@ -61,19 +65,27 @@ static void add_defaults(struct buf *b)
                 "  timeout http-request 30s\n"
                 "  timeout http-keep-alive 55s\n"
                 "  timeout client 55s\n"
-                "  timeout server 55s\n"
+                "  timeout server 30s\n"
                 "  timeout tunnel 55s\n"
                 "  option abortonclose\n"
                 "  option http-no-delay\n");
     for (const struct conf_page *p = conf_pages; p->status; p++)
         buf_addf(b, "  errorfile %d %d.http\n", p->status, p->status);
-    buf_adds(b, "defaults app from common\n"
-                "  balance leastconn\n"
-                "  retries 2\n"
+    /* A refused connection fails at once, one that times out after 5 s. */
+    buf_addf(b,
+             "defaults app from common\n"
+             "  http-error status 503 content-type \"text/html; charset=utf-8\" "
+             "lf-file %s/errors/H21.html hdr Cache-Control no-store "
+             "hdr Davit-Error %%[date(0,ms),sub(txn.start),div(4900),bool,iif(H19,H21)]\n",
+             c->data);
+    buf_adds(b, "  balance leastconn\n"
+                "  retries 5\n"
                 "  option redispatch 1\n"
-
                 "  retry-on conn-failure empty-response\n"
-                "  http-request disable-l7-retry unless METH_GET || { method OPTIONS }\n");
+                "  http-request disable-l7-retry unless METH_GET || "
+                "{ method OPTIONS PUT DELETE }\n"
+                "  http-request set-timeout server 55s "
+                "if { req.hdr(accept) -m sub text/event-stream }\n");
 }
 
 static void add_return(struct buf *b, const struct config *c, const char *status, const char *page,
@@ -101,17 +113,12 @@ static void add_requests(struct buf *b, const struct config *c)
                 "  http-request set-var(txn.app) var(txn.host),map_str(hosts.map)\n"
                 "  http-request set-var(txn.app) var(txn.host),field(2,.,0),map_str(wild.map) "
                 "if !{ var(txn.app) -m found } { var(txn.host) -m reg ^[a-z0-9_-]+\\. }\n"
-                "  http-request set-var(txn.upload) bool(true) "
-                "unless METH_GET || { req.hdr_val(content-length) le 65536 }\n"
                 "  http-request set-header X-Request-Id %[uuid] "
                 "unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9-]{20,200}$ }\n"
                 "  http-request set-var(txn.id) req.hdr(x-request-id)\n"
                 "  http-request set-header X-Request-Start %[var(txn.start)]\n"
                 "  http-request set-header X-Forwarded-For %[src]\n"
-                "  http-request add-header Via \"%[req.ver] davit\"\n"
-                /* a refused connection fails at once, one that timed out after 5 s */
-                "  http-after-response set-header Davit-Error H19 if { status 503 } "
-                "{ res.hdr(davit-error) H21 } { date(0,ms),sub(txn.start) ge 4900 }\n");
+                "  http-request add-header Via \"%[req.ver] davit\"\n");
 }
 
 static void add_frontend(struct buf *b, const struct config *c, const char *scheme, int64_t port,
@@ -149,20 +156,14 @@ static void add_answers(struct buf *b, const struct config *c)
     }
 }
 
-/* timeout server is for silence between bytes; the first one has to come within 30 s, see
- * gateway.lua. Not in `defaults app`: HAProxy 2.6 forgets rules from there when it looks again. */
-#define FIRST_BYTE_RULES                                                                           \
-    "  tcp-response inspect-delay 30s\n"                                                           \
-    "  tcp-response content accept if { status -m found }\n"                                       \
-    "  tcp-response content lua.late if WAIT_END { date(0,ms),sub(txn.start) ge 29900 } "          \
-    "!{ var(txn.upload) -m found }\n"
-
 static void add_backend(struct buf *b, const struct state *s, char kind, size_t number)
 {
     char name[32];
     snprintf(name, sizeof(name), "s%zu", number);
     size_t n, first = state_servers_of(s, name, &n);
-    buf_addf(b, "backend %c%zu from app\n" FIRST_BYTE_RULES, kind, number);
+    buf_addf(b, "backend %c%zu from app\n", kind, number);
+    if (kind == 'g') /* calls are streams */
+        buf_adds(b, "  timeout server 55s\n");
     for (size_t i = first; i < first + n; i++) {
         if (!s->servers[i].stopped)
             buf_addf(b, "  server %s %s " CONF_SERVER_ARGS "%s\n", s->servers[i].name,
@@ -181,8 +182,8 @@ static void add_pool(struct buf *b, const struct state *s)
 
 static void add_settings(const struct config *c, struct conf_limits limits, struct buf *b)
 {
-    add_global(b, c, limits);
-    add_defaults(b);
+    add_global(b, limits);
+    add_defaults(b, c);
     add_requests(b, c);
     add_frontend(b, c, "http", c->http_port, "");
     if (c->https_port)

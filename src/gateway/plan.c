@@ -232,10 +232,10 @@ static void plan_server(struct planner *p, const char *backend, const struct wan
         add_server(p, ACTION_ADD, backend, name, address);
         return;
     }
-    if (!streq(v->address, address))
-        add_server(p, ACTION_ADDRESS, backend, name, address);
     if (v->stopped)
-        add_server(p, ACTION_START, backend, name, NULL);
+        add_server(p, ACTION_START, backend, name, address);
+    else if (!streq(v->address, address))
+        add_server(p, ACTION_ADDRESS, backend, name, address);
 }
 
 static bool can_serve(const struct want_instance *i)
@@ -334,12 +334,14 @@ static void plan_draining(struct planner *p, const struct server *v, const struc
     }
 }
 
-/* What ran on it is gone or is being stopped by `run`. */
-static void plan_gone(struct planner *p, const struct server *v)
+/* What ran on it has crashed, is being stopped by `run`, or is gone. Its connections end by
+ * themselves as long as there is something to end them; requests among them may just be on their
+ * way to another instance, and a cut would hit those too. */
+static void plan_gone(struct planner *p, const struct server *v, const struct want_instance *i)
 {
     if (!v->stopped)
         add_server(p, ACTION_STOP, v->backend, v->name, NULL);
-    if (v->requests != 0)
+    if (v->requests != 0 && (!i || i->state == INSTANCE_STOPPED))
         add_server(p, ACTION_CUT, v->backend, v->name, NULL);
     if (v->stopped)
         add_server(p, ACTION_DELETE, v->backend, v->name, NULL);
@@ -355,7 +357,7 @@ static void plan_leaving(struct planner *p)
         if (instance && instance->state == INSTANCE_DRAINING)
             plan_draining(p, v, instance);
         else
-            plan_gone(p, v);
+            plan_gone(p, v, instance);
     }
 }
 

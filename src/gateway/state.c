@@ -195,10 +195,11 @@ void plan_release(struct plan *p)
 
 static void apply_to_server(struct server *v, const struct action *a)
 {
-    if (a->type == ACTION_ADDRESS) {
+    if (a->type == ACTION_ADDRESS || a->type == ACTION_START) {
         free(v->address);
         v->address = xstrdup(a->value);
-    } else if (a->type == ACTION_START) {
+    }
+    if (a->type == ACTION_START) {
         v->stopped = false;
     } else if (a->type == ACTION_STOP) {
         v->stopped = true;

@@ -21,8 +21,7 @@ struct listener {
 static bool parse(struct str line, struct listener *ret)
 {
     _cleanup_free_ char *text = xstrndup(line.ptr, line.len);
-    return sscanf(text,
-                  " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*x:%*x %*x:%*x %*x %u %*u %lu",
+    return sscanf(text, " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*x:%*x %*x:%*x %*x %u %*u %lu",
                   ret->address, &ret->port, &ret->state, &ret->uid, &ret->inode) == 5;
 }
 
@@ -80,8 +79,7 @@ static void find_process(unsigned long inode, struct port_holder *ret)
     const struct dirent *e;
     while (d && !ret->pid && (e = readdir(d))) {
         uint64_t pid;
-        if (str_to_u64(str_of(e->d_name), 1, INT32_MAX, &pid, NULL) == 0 &&
-            holds(e->d_name, inode))
+        if (str_to_u64(str_of(e->d_name), 1, INT32_MAX, &pid, NULL) == 0 && holds(e->d_name, inode))
             ret->pid = (pid_t)pid;
     }
     if (d)

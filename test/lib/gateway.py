@@ -63,7 +63,6 @@ class Gateway:
         self.configure()
         # The checkout may lie where the user davit can't look.
         shutil.copytree(REPO / "data/errors", self.root / "data/errors")
-        shutil.copy(REPO / "data/gateway.lua", self.root / "data")
         self.env = {**os.environ, "DAVIT_DATA": str(self.root / "data"), **(env or {})}
         self.run = self.root / "run/davit"
         self.dir = self.run / "gateway"
@@ -269,6 +268,28 @@ class Instance:
                 c.shutdown(socket.SHUT_RDWR)
 
 
+class ProcessInstance:
+    """A web instance that is a process: kill() is kill -9."""
+
+    def __init__(self, name):
+        Instance.last += 1
+        self.name, self.address = name, (f"127.9.{Instance.last // 250}.{Instance.last % 250 + 1}", free_port())
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(["/usr/bin/python3", Path(__file__).with_name("web_process.py"), self.name,
+                                         self.address[0], str(self.address[1])])
+        wait_for(self._listens, f"{self.name} listens")
+
+    def _listens(self):
+        with contextlib.suppress(OSError), socket.create_connection(self.address, 1):
+            return True
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
 def ok(body, headers=""):
     body = body if isinstance(body, bytes) else body.encode()
     return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
@@ -278,8 +299,8 @@ class StrictClient:
     """Sends requests one after the other over a connection kept alive and counts what isn't answered with 200. A
     request on a connection the gateway announced it closes is never sent there; every other one must be answered."""
 
-    def __init__(self, gateway, host, path="/"):
-        self.gateway, self.host, self.path = gateway, host, path
+    def __init__(self, gateway, host, path="/", method="GET", body=b""):
+        self.gateway, self.host, self.path, self.method, self.body = gateway, host, path, method, body
         self.done, self.bodies, self.failures = 0, {}, []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -290,7 +311,8 @@ class StrictClient:
         while not self._stop.is_set():
             try:
                 s = s or self.gateway.connect()
-                status, headers, body = self.gateway.get(self.host, self.path, sock=s)
+                length = [("Content-Length", str(len(self.body)))] if self.body else []
+                status, headers, body = self.gateway.get(self.host, self.path, self.method, length, self.body, sock=s)
                 if status != 200:
                     self.failures.append((time.time(), status, headers.get("davit-error")))
                 self.bodies[body] = self.bodies.get(body, 0) + 1

@@ -154,13 +154,13 @@ static const struct {
      "pool 2\napp shop\ninstance shop v1 drained\ninstance shop v2 ready\n" SHOP_ROUTED
      "server s1 shop:web.1:v1 stopped 0\nserver s1 shop:web.1:v2\n",
      0, "delete s1 shop:web.1:v1\n"},
-    {"a crash: H10 at once, what hangs is cut",
+    {"a crash: H10 at once; what runs on it ends by itself",
      "pool 2\napp shop\ninstance shop v1 crashed\n" SHOP_ROUTED "server s1 shop:web.1:v1\n", 0,
-     "set apps shop H10\nstop s1 shop:web.1:v1\ncut s1 shop:web.1:v1\n"},
+     "set apps shop H10\nstop s1 shop:web.1:v1\n"},
     {"back after a crash, its server still there",
      "pool 2\napp shop\ninstance shop v1 ready\nrow hosts shop.d shop\nrow apps shop H10\n"
      "server s1 shop:web.1:v1 stopped 0\n",
-     0, "start s1 shop:web.1:v1\nset apps shop s1\n"},
+     0, "start s1 shop:web.1:v1 10.0.0.1:5000\nset apps shop s1\n"},
     {"back with a server only a former worker has",
      "pool 2\napp shop\ninstance shop v1 ready\n" SHOP_ROUTED
      "server s1 shop:web.1:v1 stopped 1 former\n",

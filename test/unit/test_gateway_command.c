@@ -2,6 +2,7 @@
 #include "cm.h"
 
 #include "gateway/command.h"
+#include "gateway/conf.h"
 
 static const struct {
     struct action action;
@@ -15,6 +16,11 @@ static const struct {
      "set server s12/a:web.1:v1 state maint;del server s12/a:web.1:v1"},
     {{ACTION_CUT, 0, 0, "s1", "n", NULL},
      "shutdown sessions server g1/n;shutdown sessions server s1/n"},
+    {{ACTION_START, 0, 0, "s1", "n", "10.0.0.2:80"},
+     "add server g1/n 10.0.0.2:80 " CONF_SERVER_ARGS CONF_TWIN_ARGS ";"
+     "set server g1/n addr 10.0.0.2 port 80;enable health g1/n;set server g1/n state ready;"
+     "add server s1/n 10.0.0.2:80 " CONF_SERVER_ARGS ";"
+     "set server s1/n addr 10.0.0.2 port 80;enable health s1/n;set server s1/n state ready"},
     {{ACTION_ADDRESS, 0, 0, "s1", "n", "10.0.0.2:80"},
      "set server g1/n addr 10.0.0.2 port 80;set server s1/n addr 10.0.0.2 port 80"},
     {{ACTION_SET, TABLE_HOSTS, 0, NULL, "x;show env", "shop"}, NULL},
@@ -52,6 +58,7 @@ static const struct {
     {ACTION_ADD, "Already exists a server with the same name in backend.\n\n", 0, false},
     {ACTION_ADD, "No such backend.\n\n", -ERR_INTERNAL, false},
     {ACTION_START, "No such server.\n\n", -ERR_INTERNAL, false},
+    {ACTION_CUT, "No such server.\n\n\n", 0, false}, /* of the twin */
     {ACTION_SET, "Unknown map identifier. Please use #<id> or <file>.\n\n", -ERR_INTERNAL, false},
     {ACTION_STOP, "\nServer deleted.\n\n\nServer deleted.\n\n", 0, true},
     {ACTION_STOP, "\nServer deleted.\n\n\n" CONNECTED, 0, false},
