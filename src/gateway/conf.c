@@ -98,6 +98,26 @@ static void add_return(struct buf *b, const struct config *c, const char *status
              *page == 'H' ? page : "", condition);
 }
 
+#define WANTS(type) "if { req.hdr(accept) -m sub " type " } !{ req.hdr(accept) -m sub text/html }\n"
+
+/* The same for programs and shells that say so by Accept; those that also take HTML get the page.
+ */
+static void add_return_text(struct buf *b, const char *status, const char *code,
+                            const char *message, const char *hint)
+{
+    _cleanup_free_ char *header =
+        *code == 'H' ? xasprintf("hdr Davit-Error %s ", code) : xstrdup("");
+    buf_addf(b,
+             "  http-request return status %s content-type application/json "
+             "string '{\"code\":\"%s\",\"message\":\"%s\",\"hint\":\"%s\"}'\\n %s" WANTS(
+                 "application/json"),
+             status, code, message, hint, header);
+    buf_addf(b,
+             "  http-request return status %s content-type \"text/plain; charset=utf-8\" "
+             "string '%s (%s)%s%s'\\n %s" WANTS("text/plain"),
+             status, message, code, *hint ? ": " : "", hint, header);
+}
+
 /* What both frontends do. Order and wording are for speed: every request comes through here. */
 static void add_requests(struct buf *b, const struct config *c)
 {
@@ -148,10 +168,14 @@ static void add_answers(struct buf *b, const struct config *c)
                 "  timeout server 1h\n"
                 "  server api unix@../gateway-api.sock\n"
                 "backend unknown from common\n");
+    add_return_text(b, "404", "not_found", "no app answers at this address",
+                    "davit apps and davit domains list what there is");
     add_return(b, c, "404", "404", "");
     for (size_t i = 0; i < ARRAY_LEN(chosen); i++) {
         const char *code = gateway_error_code(chosen[i]);
         buf_addf(b, "backend %s from common\n", code);
+        add_return_text(b, "503", code, gateway_error_text(chosen[i]),
+                        gateway_error_hint(chosen[i]));
         add_return(b, c, "503", code, "");
     }
 }

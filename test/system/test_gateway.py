@@ -1,4 +1,5 @@
 """The gateway with a real HAProxy: routing, every H code, headers, swaps of instances, and kill -9 of each part."""
+import json
 import os
 import re
 import signal
@@ -122,6 +123,22 @@ def test_h14_never_deployed_and_scaled_to_zero(shared):
     shared.app(app, release=0)
     shared.wait_routed(app, "H14")
     assert_error(shared, app, "H14", "No web processes running")
+
+
+@pytest.mark.parametrize("accept, kind", [
+    ("application/json", "application/json"), ("application/json, text/plain, */*", "application/json"),
+    ("text/plain", "text/plain; charset=utf-8"), ("*/*", "text/html; charset=utf-8"),
+    ("text/html,application/xhtml+xml,application/json;q=0.5", "text/html; charset=utf-8")])
+def test_errors_come_as_they_are_wanted(shared, accept, kind):
+    app = next(names)
+    shared.app(app, maintenance=True)
+    shared.wait_routed(app, "H80")
+    status, headers, body = shared.get(host(app), headers=[("Accept", accept)])
+    assert (status, headers["davit-error"], headers["content-type"]) == (503, "H80", kind)
+    if kind == "application/json":
+        assert json.loads(body) == {"code": "H80", "message": "Maintenance mode", "hint": "the app will be back soon"}
+        assert json.loads(shared.get("nobody.localhost", headers=[("Accept", accept)])[2])["code"] == "not_found"
+    assert b"H80" in body
 
 
 def test_h20_starting_then_h10_crashed(shared):
