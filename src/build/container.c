@@ -1,8 +1,11 @@
 #include "build/container.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 
 #include "base/log.h"
+#include "build/tree.h"
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "os/namespace.h"
@@ -17,6 +20,7 @@ struct run {
     char *bundle, *rootfs, *state, *work, *cgroup;
     struct strv dirs;
     struct buf seccomp; /* the profile; empty: none */
+    int lock;           /* on the bundle, as long as the container is in use */
 };
 
 /* --- its OCI configuration ------------------------------------------------------------------- */
@@ -146,6 +150,7 @@ static void run_release(struct run *r)
     free(r->bundle);
     free(r->rootfs);
     free(r->state);
+    closep(&r->lock);
 }
 
 /* In the cage: the stage's scripts made executable, the root, and a place for crun's own notes that
@@ -173,6 +178,16 @@ static int make_bind(const struct container *c, const struct container_bind *b, 
     return r;
 }
 
+/* Whether somebody who lives uses the bundle; if not, *ret_lock keeps others off. */
+static int lock_bundle(const char *bundle, int *ret_lock, struct err *err)
+{
+    _cleanup_close_ int fd = open(bundle, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return err_errno(err, "locking %s", bundle);
+    *ret_lock = TAKE_FD(fd);
+    return 0;
+}
+
 static int make_bundle(struct run *run, struct err *err)
 {
     const struct container *c = run->c;
@@ -187,6 +202,8 @@ static int make_bundle(struct run *run, struct err *err)
     int r = image_tmp_dir(c->images, &run->work, err);
     if (!r)
         r = dir_make(run->rootfs, 0755, err);
+    if (!r)
+        r = lock_bundle(run->bundle, &run->lock, err);
     if (!r)
         r = dir_make(run->state, 0700, err);
     for (size_t i = 0; !r && i < c->n_binds; i++)
@@ -225,7 +242,7 @@ static int run_in_cage(struct run *run, struct output *out, int *ret_status, str
 
 int container_run(const struct container *c, struct output *out, int *ret_status, struct err *err)
 {
-    _cleanup_(run_release) struct run run = {.c = c};
+    _cleanup_(run_release) struct run run = {.c = c, .lock = -1};
     int r = make_bundle(&run, err);
     if (!r)
         r = make_group(&run, err);
@@ -248,17 +265,35 @@ static void remove_group(const char *group)
         log_warning("removing what is left of a build: %s", err.msg);
 }
 
+/* Those of another process that is still at it are left alone. */
+static void clean_bundle(const char *bundles, const char *name)
+{
+    struct err err;
+    _cleanup_close_ int lock = -1;
+    _cleanup_free_ char *bundle = path_join(bundles, "%s", name);
+    if (lock_bundle(bundle, &lock, &err) < 0 && err.code != ERR_NOT_FOUND)
+        return;
+    if (dir_remove(bundle, &err) < 0)
+        log_warning("removing what is left of a build: %s", err.msg);
+}
+
 void container_clean(const struct config *c)
 {
     _cleanup_free_ char *bundles = path_join(c->run, "build");
-    _cleanup_(strv_release) struct strv groups = {0};
+    _cleanup_(strv_release) struct strv groups = {0}, names = {0};
+    if (tree_names(bundles, &names, NULL) == 0)
+        for (size_t i = 0; i < names.n; i++)
+            clean_bundle(bundles, names.items[i]);
     cgroup_children(c->bridge, &groups);
-    for (size_t i = 0; i < groups.n; i++)
-        if (str_starts(str_of(groups.items[i]), STR(CGROUP_STEM))) {
-            _cleanup_free_ char *group = path_join(c->bridge, "%s", groups.items[i]);
+    for (size_t i = 0; i < groups.n; i++) {
+        const char *name = groups.items[i] + strlen(CGROUP_STEM);
+        if (!str_starts(str_of(groups.items[i]), STR(CGROUP_STEM)))
+            continue;
+        _cleanup_free_ char *group = path_join(c->bridge, "%s", groups.items[i]);
+        _cleanup_free_ char *bundle = path_join(bundles, "%s", name);
+        if (!path_exists(bundle))
             remove_group(group);
-        }
-    dir_remove(bundles, NULL);
+    }
 }
 
 /* --- the way out ----------------------------------------------------------------------------- */

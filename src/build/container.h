@@ -49,7 +49,8 @@ int container_run(const struct container *c, struct output *out, int *ret_status
 /* The environment that programs need to reach registries from in there: proxies and certificates.
  * Adds to *ret. */
 void container_network_env(struct map *ret);
-/* Removes the control groups of builds that were killed together with us, at start. */
+/* Removes what is left of containers whose processes were killed, at start; not those another
+ * process (`davitd stacks`) runs just now. */
 void container_clean(const struct config *c);
 
 #endif

@@ -1,6 +1,5 @@
 /* Collection by reachability. What goes is renamed into tmp/ under the store's lock, so that nobody
  * can start to rely on it meanwhile, and removed afterwards. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -57,29 +56,11 @@ static int mark_image(struct sweep *w, const char *digest, struct err *err)
     return 0;
 }
 
-/* The names in a folder of the store but "." and "..". */
-static int list(int folder, struct strv *ret, struct err *err)
-{
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    if (!dir) {
-        closep(&copy);
-        return err_errno(err, "reading the image store");
-    }
-    struct dirent *e;
-    while ((errno = 0, e = readdir(dir)))
-        if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
-            strv_add(ret, e->d_name);
-    int r = errno ? err_errno(err, "reading the image store") : 0;
-    closedir(dir);
-    return r;
-}
-
 static int mark(struct sweep *w, const struct strv *keep, struct err *err)
 {
     _cleanup_(strv_release) struct strv refs = {0};
     char digest[DIGEST_LEN + 1];
-    int r = list(w->s->refs, &refs, err);
+    int r = store_names(w->s->refs, &refs, err);
     for (size_t i = 0; !r && i < refs.n; i++) {
         r = manifest_resolve(w->s, refs.items[i], digest, err);
         if (!r)
@@ -118,7 +99,7 @@ static bool is_image(struct sweep *w, const char *path)
 static int sweep_blobs(struct sweep *w, struct err *err)
 {
     _cleanup_(strv_release) struct strv names = {0};
-    int r = list(w->s->blobs, &names, err);
+    int r = store_names(w->s->blobs, &names, err);
     for (size_t i = 0; !r && i < names.n; i++) {
         struct stat st;
         const char *hex = names.items[i];
@@ -158,7 +139,7 @@ static int sweep_layer(struct sweep *w, const char *name, struct err *err)
 static int sweep_layers(struct sweep *w, struct err *err)
 {
     _cleanup_(strv_release) struct strv names = {0};
-    int r = list(w->s->layers, &names, err);
+    int r = store_names(w->s->layers, &names, err);
     strv_sort(&names); /* "HEX" before "HEX.tar" */
     for (size_t i = 0; !r && i < names.n; i++)
         r = sweep_layer(w, names.items[i], err);
@@ -176,7 +157,7 @@ static uint64_t space_of(int parent, const char *name)
         return bytes;
     _cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     _cleanup_(strv_release) struct strv names = {0};
-    if (fd < 0 || list(fd, &names, NULL) < 0)
+    if (fd < 0 || store_names(fd, &names, NULL) < 0)
         return bytes;
     for (size_t i = 0; i < names.n; i++)
         bytes += space_of(fd, names.items[i]);

@@ -43,7 +43,7 @@ struct unpack_limits {
 int image_store_open(const char *dir, uid_t uid_base, struct image_store **ret, struct err *err);
 void image_store_close(struct image_store *s);
 DEFINE_CLEANUP(struct image_store *, image_store_close)
-/* Empties tmp/; for the one process that owns the store, at its start. */
+/* Removes from tmp/ what processes left there that are gone; at the start of one. */
 int image_store_clean(struct image_store *s, struct err *err);
 const char *image_store_dir(const struct image_store *s);
 /* The folder of a layer, "<dir>/layers/<hex>"; the caller's to free. Not checked to exist. */
@@ -99,6 +99,10 @@ int image_write(struct image_store *s, const struct image *i, char **ret_digest,
 /* Names a manifest, as a root for the collector; replaces what had the name. NULL digest: forgets
  * it. */
 int image_ref_set(struct image_store *s, const char *name, const char *digest, struct err *err);
+/* The names there are, in any order; appends. */
+int image_refs(struct image_store *s, struct strv *ret, struct err *err);
+/* When the name was last given, wall µs; 0: never. */
+int64_t image_ref_time(struct image_store *s, const char *name);
 
 /* Brings an image in. `source` in skopeo's words: "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]",
  * "docker-archive:FILE[:NAME]", "docker://REGISTRY/NAME:TAG". Layouts and archives on this machine

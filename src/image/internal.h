@@ -28,6 +28,8 @@ int store_lock(struct image_store *s, bool exclusive, int *ret, struct err *err)
  * folder is not synced yet: see store_sync. */
 int store_put(struct image_store *s, const char *path, struct str data, struct err *err);
 int store_sync(int dir, struct err *err);
+/* The names in a folder of the store but "." and ".."; appends. */
+int store_names(int folder, struct strv *ret, struct err *err);
 /* Keeps `path` (relative to the store) from the collector for its grace time; false if it is not
  * there. Under the shared lock. */
 bool store_touch(struct image_store *s, const char *path);

@@ -1,10 +1,15 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "image/internal.h"
 #include "os/file.h"
+
+enum { PROCESS_NAME_MAX = 48 };
 
 static int open_folder(struct image_store *s, const char *name, int *ret, struct err *err)
 {
@@ -53,11 +58,57 @@ void image_store_close(struct image_store *s)
     free(s);
 }
 
+int store_names(int folder, struct strv *ret, struct err *err)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    if (!dir) {
+        closep(&copy);
+        return err_errno(err, "reading the image store");
+    }
+    struct dirent *e;
+    while ((errno = 0, e = readdir(dir)))
+        if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
+            strv_add(ret, e->d_name);
+    int r = errno ? err_errno(err, "reading the image store") : 0;
+    closedir(dir);
+    return r;
+}
+
+/* Who is process `pid`: "PID.START", START in ticks since the machine came up. So names that begin
+ * with it tell whether who made them still lives. False: nobody is. */
+static bool process_name(pid_t pid, char ret[PROCESS_NAME_MAX])
+{
+    char path[32];
+    _cleanup_(buf_release) struct buf stat = BUF_CAP(4096);
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    const char *at = file_read(path, &stat, NULL) < 0 ? NULL : strrchr(stat.ptr, ')');
+    for (int field = 2; at && field < 22; field++)
+        if ((at = strchr(at, ' ')))
+            at++;
+    if (!at)
+        return false;
+    snprintf(ret, PROCESS_NAME_MAX, "%d.%.*s", pid, (int)strspn(at, "0123456789"), at);
+    return true;
+}
+
+/* Our own leftovers are of before we were: image_store_clean comes first. */
+static bool in_use(const char *name)
+{
+    char maker[PROCESS_NAME_MAX];
+    pid_t pid = (pid_t)strtol(name, NULL, 10);
+    return pid > 0 && pid != getpid() && process_name(pid, maker) &&
+           str_starts(str_of(name), str_of(maker)) && name[strlen(maker)] == '-';
+}
+
 int image_store_clean(struct image_store *s, struct err *err)
 {
-    /* Renaming first would not help: a second cleaner may be at it, and missing names are fine. */
-    _cleanup_free_ char *tmp = xasprintf("%s/tmp", s->dir);
-    return dir_empty(tmp, err);
+    _cleanup_(strv_release) struct strv names = {0};
+    int r = store_names(s->tmp, &names, err);
+    for (size_t i = 0; !r && i < names.n; i++)
+        if (!in_use(names.items[i]))
+            r = dir_remove_at(s->tmp, names.items[i], err);
+    return r < 0 ? err_wrap(err, "emptying %s/tmp", s->dir) : 0;
 }
 
 const char *image_store_dir(const struct image_store *s) { return s->dir; }
@@ -74,7 +125,11 @@ char *store_tmp_name(void)
     char hex[2 * sizeof(id) + 1];
     random_bytes(id, sizeof(id));
     hex_encode(id, sizeof(id), hex);
-    return xasprintf("tmp/%s", hex);
+    static _Thread_local pid_t known;
+    static _Thread_local char maker[PROCESS_NAME_MAX] = "0";
+    if (known != getpid() && process_name(getpid(), maker))
+        known = getpid();
+    return xasprintf("tmp/%s-%s", maker, hex);
 }
 
 int image_tmp_dir(struct image_store *s, char **ret, struct err *err)
@@ -189,6 +244,19 @@ int image_ref_set(struct image_store *s, const char *name, const char *digest, s
         return err_set(err, ERR_NOT_FOUND, "naming %s: there is no image %s", name, digest);
     r = store_put(s, path, str_of(line), err);
     return r < 0 ? r : store_sync(s->refs, err);
+}
+
+int image_refs(struct image_store *s, struct strv *ret, struct err *err)
+{
+    return store_names(s->refs, ret, err);
+}
+
+int64_t image_ref_time(struct image_store *s, const char *name)
+{
+    struct stat st;
+    if (!ref_name_valid(name) || fstatat(s->refs, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return st.st_mtim.tv_sec * 1000000LL + st.st_mtim.tv_nsec / 1000;
 }
 
 int manifest_resolve(struct image_store *s, const char *ref, char ret[DIGEST_LEN + 1],
