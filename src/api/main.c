@@ -65,8 +65,8 @@ static void stop(struct operator* op, void *ctx)
 
 int api_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/",  "/builds/", "/instances/", "/routing/",
-                                           "/users/", "/tokens/", NULL};
+    static const char *const prefixes[] = {"/apps/",   "/builds/", "/instances/", "/routing/",
+                                           "/stacks/", "/users/",  "/tokens/",    NULL};
     static const struct operator_desc desc = {
         .name = "api", .prefixes = prefixes, .start = start, .reconcile = reconcile, .stop = stop};
     struct api api = {.config = c};

@@ -35,5 +35,6 @@ ROUTE(DELETE, "/v1/tokens/{id}",               tokens_delete,   DEVELOPER, "Revo
 ROUTE(GET,    "/v1/users",                     users_list,      VIEWER,    "All users",                            "-", "items of user")
 ROUTE(PUT,    "/v1/users/{user}",              users_put,       ADMIN,     "Add a user, or change their role",     "{role}", "user")
 ROUTE(DELETE, "/v1/users/{user}",              users_delete,    ADMIN,     "Remove a user and their tokens",       "-", "-")
+ROUTE(GET,    "/v1/stacks",                    stacks_list,     VIEWER,    "Stacks and runtimes of this machine, and whether Debian has newer packages", "-", "items of stack")
 ROUTE(GET,    "/v1/openapi.yaml",              openapi,         VIEWER,    "This table as OpenAPI 3.1",            "-", "YAML")
 /* clang-format on */

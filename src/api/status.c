@@ -53,6 +53,21 @@ int handle_status(struct request *rq, struct err *err)
     return 0;
 }
 
+int handle_stacks_list(struct request *rq, struct err *err)
+{
+    (void)err;
+    const struct stack *s;
+    reply_open(&rq->out, NULL, '{');
+    reply_open(&rq->out, "items", '[');
+    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/stacks/");
+         mirror_next(&i);)
+        if ((s = mirror_value(&i, &stack_schema)))
+            reply_noun(&rq->out, NULL, &stack_schema, s);
+    reply_close(&rq->out, ']');
+    reply_close(&rq->out, '}');
+    return 0;
+}
+
 int handle_openapi(struct request *rq, struct err *err)
 {
     (void)err;

@@ -2,13 +2,15 @@
 #ifndef BUILD_BUILD_H
 #define BUILD_BUILD_H
 
+#include <stdbool.h>
+
 #include "model/config.h"
 
 /* The operator; returns the exit status of `davitd build`. Runs as root. */
 int build_main(const struct config *c);
 /* Makes the stack that every app runs on, and says what it does on stdout; quick when it is there.
- */
-int build_stacks(const struct config *c, struct err *err);
+ * `anew`: all stacks of which Debian has newer packages are made anew, too. */
+int build_stacks(const struct config *c, bool anew, struct err *err);
 
 /* `davitd teardown`: removes what builds leave on the machine: control groups and firewall rules.
  * The operator must not be running. */

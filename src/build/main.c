@@ -8,6 +8,7 @@
 #include "build/firewall.h"
 #include "build/housekeeping.h"
 #include "build/plan.h"
+#include "build/refresher.h"
 #include "build/release.h"
 #include "os/file.h"
 
@@ -34,6 +35,7 @@ struct builder {
     int64_t chores_due; /* mono ms; INT64_MAX: nothing to tidy up */
     bool chores_run;
     uv_work_t chores_work;
+    struct refresher refresher;
 };
 
 /* --- jobs ------------------------------------------------------------------------------------ */
@@ -237,6 +239,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     free(candidates);
     free(builds);
     tidy_up(b, now);
+    refresher_pass(&b->refresher, now);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -252,7 +255,21 @@ static int start(struct operator* op, void *ctx, struct err *err)
     if (r < 0)
         return r;
     r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
-    return r ? r : image_store_clean(b->images, err);
+    if (r < 0)
+        return r;
+    refresher_init(&b->refresher, op, b->images);
+    return image_store_clean(b->images, err);
+}
+
+/* Whoever works on something is told: the process ends when all of them have. */
+static void stop(struct operator* op, void *ctx)
+{
+    (void)op;
+    struct builder *b = ctx;
+    for (struct job *j = b->jobs; j; j = j->next)
+        if (!j->done)
+            stop_job(j);
+    refresher_stop(&b->refresher);
 }
 
 int build_teardown(const struct config *c, struct err *err)
@@ -263,9 +280,12 @@ int build_teardown(const struct config *c, struct err *err)
 
 int build_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/builds/", NULL};
+    static const char *const prefixes[] = {"/apps/", "/builds/", "/stacks/", NULL};
     struct builder b = {.config = c};
-    const struct operator_desc desc = {
-        .name = "build", .prefixes = prefixes, .start = start, .reconcile = reconcile};
+    const struct operator_desc desc = {.name = "build",
+                                       .prefixes = prefixes,
+                                       .start = start,
+                                       .reconcile = reconcile,
+                                       .stop = stop};
     return operator_run(&desc, c, &b);
 }

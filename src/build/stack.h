@@ -15,6 +15,7 @@
 #define BUILD_STACK_H
 
 #include "build/container.h"
+#include "build/recipe.h"
 
 struct stacks {
     const struct config *config;
@@ -26,6 +27,15 @@ struct stacks {
 /* The layers of the recipe `name`, bottom first, into *ret, which is empty. Makes what is missing.
  * ERR_NOT_FOUND if there is no such recipe. */
 int stack_layers(const struct stacks *s, const char *name, struct strv *ret, struct err *err);
+
+/* For build/refresh.h. Whether the chain of the recipe is there, in *ret, which is empty. */
+bool stack_ready(const struct stacks *s, const struct recipe *r, struct strv *ret);
+/* Only one makes "stacks" at a time, and one looks for what to "refresh": until *ret is closed,
+ * that is us. ERR_CANCELLED. */
+int stack_lock(const struct stacks *s, const char *what, int *ret, struct err *err);
+/* Under the lock: makes the layer of the recipe on `parent`, under the name `ref`. */
+int stack_make(const struct stacks *s, const struct recipe *r, const struct strv *parent,
+               const char *ref, char **ret_diff_id, struct err *err);
 
 /* The name of the recipe of the newest node in an npm range; asks the npm registry. */
 int stack_find_node(const char *range, char **ret, struct err *err);

@@ -236,6 +236,30 @@ static void check_platform(struct cli *cli, struct report *r)
     check_port(r, r->config.https_port);
 }
 
+/* Stacks that Debian has updates for, or that could not be looked after. */
+static void check_stacks(struct cli *cli, struct report *r)
+{
+    json_auto_t *doc = NULL;
+    size_t i;
+    json_t *item;
+    _cleanup_(buf_release) struct buf late = BUF_INIT;
+    if (api_call(cli, "GET", "/v1/stacks", NULL, &doc, NULL) < 0)
+        return;
+    json_array_foreach(json_object_get(doc, "items"), i, item)
+    {
+        _cleanup_free_ char *name = field_text(item, "name"), *error = field_text(item, "error"),
+                            *updates = field_text(item, "updates");
+        if (*error || *updates)
+            buf_addf(&late, "%s%s", late.len ? ", " : "", name);
+    }
+    if (late.len)
+        say(r, WARNING, "stacks", "davit stacks says why; davitd stacks --refresh tries again",
+            "updates may wait for %s", late.ptr);
+    else
+        say(r, FINE, "stacks", "", "%zu, no updates wait",
+            json_array_size(json_object_get(doc, "items")));
+}
+
 /* The settings tell where the rest lies; without a readable file they are the standard ones. */
 static int load_settings(const struct cli *cli, struct config *ret, struct err *err)
 {
@@ -272,6 +296,7 @@ int verb_doctor(struct cli *cli, struct err *err)
     check_disk(&report);
     check_limits(&report);
     check_platform(cli, &report);
+    check_stacks(cli, &report);
     config_release(&report.config);
     json_auto_t *doc = json_pack("{s:O}", "items", items);
     if ((r = table_print(cli, doc, columns, "", err)) < 0 || !report.problems)

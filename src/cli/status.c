@@ -100,3 +100,15 @@ int verb_status(struct cli *cli, struct err *err)
     fields_print(cli, status, lines);
     return gateway_check(cli, status, err);
 }
+
+int verb_stacks(struct cli *cli, struct err *err)
+{
+    static const struct column columns[] = {
+        {"STACK", "name", COLUMN_TEXT},           {"MADE", "made", COLUMN_WHEN},
+        {"LOOKED AFTER", "checked", COLUMN_WHEN}, {"UPDATES WAIT", "updates", COLUMN_TEXT},
+        {"BECAUSE", "error", COLUMN_TEXT},        {0},
+    };
+    json_auto_t *doc = NULL;
+    int r = api_call(cli, "GET", "/v1/stacks", NULL, &doc, err);
+    return r < 0 ? r : table_print(cli, doc, columns, "No stacks yet", err);
+}

@@ -32,6 +32,7 @@ VERB("users remove",   "USER",                1,  1, 0,                         
 VERB("login",          "URL",                 1,  1, O(TOKEN),                         login,          "talk to the Davit at URL from now on")
 VERB("logout",         "",                    0,  0, 0,                                logout,         "forget the Davit of the last login and its token")
 VERB("status",         "",                    0,  0, O(WAIT),                          status,         "is the platform well?")
+VERB("stacks",         "",                    0,  0, 0,                                stacks,         "what apps stand on: how old it is, and whether updates wait")
 VERB("doctor",         "",                    0,  0, 0,                                doctor,         "does this machine have what Davit needs?")
 VERB("git-credential", "get|store|erase",     1,  1, 0,                                git_credential, "git's credential helper for Davit's remotes")
 VERB("completion",     "bash|zsh|fish",       1,  1, 0,                                completion,     "a script that completes davit's words in your shell")

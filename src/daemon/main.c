@@ -1,4 +1,4 @@
-/* davitd [--root DIR] [--foreground] [OPERATOR | stacks | teardown] */
+/* davitd [--root DIR] [--foreground] [OPERATOR | stacks [--refresh] | teardown] */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -23,7 +23,8 @@ static int usage(FILE *to)
           to);
     for (const struct operator_entry *o = operators; o->name; o++)
         fprintf(to, "    %-10s %s\n", o->name, o->what);
-    fputs("davitd [--root DIR] stacks           make what apps stand on; quick when it is there\n",
+    fputs("davitd [--root DIR] stacks           make what apps stand on; quick when it is there\n"
+          "    --refresh  anew, where Debian has newer packages\n",
           to);
     fputs("davitd [--root DIR] teardown         stop everything, apps included; data stays\n", to);
     return to == stdout ? 0 : 2;
@@ -68,7 +69,7 @@ static int run_operator(const struct operator_entry *o, const struct config *c)
     return o->main(c);
 }
 
-static int run(const char *root, bool foreground, const char *what)
+static int run(const char *root, bool foreground, bool refresh, const char *what)
 {
     struct err err;
     _cleanup_(config_release) struct config c = {0};
@@ -83,7 +84,8 @@ static int run(const char *root, bool foreground, const char *what)
         return parent_run(&c, program, foreground, &err) < 0 ? complain(&err) : 0;
     }
     if (streq(what, "stacks"))
-        return folders_make(&c, &err) < 0 || build_stacks(&c, &err) < 0 ? complain(&err) : 0;
+        return folders_make(&c, &err) < 0 || build_stacks(&c, refresh, &err) < 0 ? complain(&err)
+                                                                                 : 0;
     if (streq(what, "teardown"))
         return teardown(&c, &err) < 0 ? complain(&err) : 0;
     const struct operator_entry *o = operator_entry(what);
@@ -96,24 +98,23 @@ static int run(const char *root, bool foreground, const char *what)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"root", required_argument, NULL, 'r'},
-        {"foreground", no_argument, NULL, 'f'},
-        {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"root", required_argument, NULL, 'r'}, {"foreground", no_argument, NULL, 'f'},
+        {"refresh", no_argument, NULL, 'R'},    {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},       {0},
     };
     const char *root = "";
-    bool foreground = false;
+    bool foreground = false, refresh = false;
     log_init("davitd", LOG_LEVEL_INFO);
     for (int o; (o = getopt_long(argc, argv, "r:fhV", options, NULL)) >= 0;)
         switch (o) {
         case 'r': root = optarg; break;
         case 'f': foreground = true; break;
+        case 'R': refresh = true; break;
         case 'V': return puts("davitd " DAVIT_VERSION) < 0;
         case 'h': return usage(stdout);
         default: return usage(stderr);
         }
-    if (argc - optind > 1)
+    if (argc - optind > 1 || (refresh && !streq(argv[optind] ? argv[optind] : "", "stacks")))
         return usage(stderr);
     if (geteuid() != 0) {
         fputs("davitd: error: davitd must be started as root\n"
@@ -122,5 +123,5 @@ int main(int argc, char **argv)
         return 1;
     }
     umask(0002); /* the group davit shares the folders of logs */
-    return run(root, foreground, argv[optind]);
+    return run(root, foreground, refresh, argv[optind]);
 }

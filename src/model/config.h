@@ -34,7 +34,8 @@
     NUMBER(log_file_max, 10, 1, 10240, "MiB a log file may have before it is rotated")             \
     NUMBER(log_files, 5, 1, 100, "log files kept of an instance")                                  \
     TEXT(debian_mirror, "http://deb.debian.org/debian", "where stacks get their packages from")    \
-    TEXT(debian_suite, "bookworm", "the Debian release stacks are made of")
+    TEXT(debian_suite, "bookworm", "the Debian release stacks are made of")                        \
+    NUMBER(stack_refresh, 24, 0, 8760, "hours between looks for newer packages of stacks; 0: never")
 
 struct config {
 #define TEXT(name, standard, help) char *name;

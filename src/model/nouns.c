@@ -81,6 +81,9 @@ SCHEMA(routing, NEEDED(routing, STRING, app), FIELD(routing, STRV, instances));
 
 SCHEMA(domain, NEEDED(domain, STRING, host), FIELD(domain, STRING, created));
 
+SCHEMA(stack, NEEDED(stack, STRING, name), FIELD(stack, STRING, made),
+       FIELD(stack, STRING, checked), FIELD(stack, STRV, updates), FIELD(stack, STRING, error));
+
 SCHEMA(user, NEEDED(user, STRING, name), FIELD(user, STRING, created),
        ENUM(user, role, role_names));
 
@@ -113,6 +116,7 @@ char *key_domain(const char *app, const char *host)
 char *key_build(const char *id) { return xasprintf("/builds/%s", id); }
 char *key_build_status(const char *id) { return xasprintf("/builds/%s/status", id); }
 char *key_routing(const char *app) { return xasprintf("/routing/%s", app); }
+char *key_stack(const char *name) { return xasprintf("/stacks/%s", name); }
 char *key_token(const char *hash) { return xasprintf("/tokens/%s", hash); }
 char *key_user(const char *name) { return xasprintf("/users/%s", name); }
 char *key_event(int64_t number) { return xasprintf("/events/%020lld", (long long)number); }

@@ -178,6 +178,16 @@ struct domain {
 };
 DEFINE_NOUN(domain)
 
+/* /stacks/NAME — a stack or runtime that images of this machine stand on. Written by build. */
+struct stack {
+    char *name;          /* "runtime-python-3" */
+    char *made;          /* when its packages were installed */
+    char *checked;       /* when Debian was last asked for newer ones; empty: never */
+    struct strv updates; /* packages Debian has newer versions of; empty once it is made anew */
+    char *error;         /* why it could not be asked, or the stack not be made anew */
+};
+DEFINE_NOUN(stack)
+
 /* /users/U and /tokens/HASH (hex sha256 of the token). */
 enum role { ROLE_VIEWER, ROLE_DEVELOPER, ROLE_ADMIN };
 extern const char *const role_names[];
@@ -215,6 +225,7 @@ char *key_build(const char *id);
 char *key_build_status(const char *id);
 char *key_instance(const char *app, const char *type, const char *id);
 char *key_routing(const char *app);
+char *key_stack(const char *name);
 char *key_token(const char *hash);
 char *key_user(const char *name);
 char *key_event(int64_t number);

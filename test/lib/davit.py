@@ -114,7 +114,8 @@ class Davit:
         self.root = Path(tempfile.mkdtemp(prefix="dv.", dir="/tmp"))
         os.chmod(self.root, 0o755)
         self.network, self._claim = free_network()
-        self.settings = {"http_port": free_port(), "https_port": free_port(), "network": str(self.network), **settings}
+        self.settings = {"http_port": free_port(), "https_port": free_port(), "network": str(self.network),
+                         "stack_refresh": 0, **settings}
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("DAVIT_", "GIT_", "XDG_"))}
         self.env = {**ours, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(_usr() / "share/davit"),
                     "DAVIT_LIBEXEC": str(_usr() / "libexec/davit"), "HOME": str(self.root / "home"),

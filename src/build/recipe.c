@@ -1,0 +1,49 @@
+#include "build/recipe.h"
+
+#include "build/semver.h"
+
+const struct recipe recipes[] = {
+    {"stack-run", NULL, "the run stack", "ca-certificates netbase tzdata"},
+    {"stack-build", "stack-run", "the build stack",
+     "build-essential cmake meson ninja-build pkg-config git curl python3 file xz-utils unzip"},
+    {"runtime-nodejs-18", "stack-run", "the Node.js 18 runtime", "nodejs"},
+    {"compile-nodejs-18", "stack-build", "the Node.js 18 compile layer", "nodejs libnode-dev"},
+    {"runtime-python-3", "stack-run", "the Python 3 runtime", "python3"},
+    {"compile-python-3", "stack-build", "the Python 3 compile layer", "python3-pip python3-dev"},
+    {"compile-go", "stack-build", "the Go compile layer", "golang-go", .backports = true},
+    {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
+    {"tool-buildah", "stack-run", "the Dockerfile builder", "buildah crun"},
+    {"tool-npm", NULL, "npm", NULL, "npm@10"},
+};
+
+const size_t n_recipes = ARRAY_LEN(recipes);
+
+void found_release(struct found *f)
+{
+    free(f->title);
+    free(f->npm);
+}
+
+int find_recipe(const char *name, struct found *ret, struct err *err)
+{
+    struct semver v;
+    for (size_t i = 0; i < n_recipes; i++)
+        if (streq(recipes[i].name, name)) {
+            *ret = (struct found){.recipe = recipes[i]};
+            return 0;
+        }
+    if (!str_starts(str_of(name), STR("node-")) || semver_parse(str_of(name + 5), &v, NULL) < 0)
+        return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
+    ret->title = xasprintf("the Node.js %s runtime", name + 5);
+    ret->npm = xasprintf("%s@%s", NODE_PACKAGE, name + 5);
+    ret->recipe = (struct recipe){.name = name, .title = ret->title, .npm = ret->npm};
+    return 0;
+}
+
+char *recipe_label(const struct config *c, const struct recipe *r)
+{
+    if (r->npm)
+        return xasprintf("davit.recipe=3 npm %s", r->npm);
+    return xasprintf("davit.recipe=3 %s %s%s %s", c->debian_mirror, c->debian_suite,
+                     r->backports ? "-backports" : "", r->packages);
+}

