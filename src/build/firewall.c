@@ -4,9 +4,6 @@
 
 enum { EPHEMERAL_PORTS = 32768 };
 
-/* The bit of a connection's mark that says a build began it. */
-#define OURS "0x20000000"
-
 static char *table_name(const struct config *c)
 {
     char *name = xasprintf("davit_build_%s", c->bridge);
@@ -46,23 +43,23 @@ void firewall_rules(const struct config *c, const struct strv *proxies, struct b
             buf_addf(ret, "  tcp dport %llu accept\n",
                      (unsigned long long)url_port(proxies->items[i]));
     /* Build tools talk to their own servers, on ports the kernel gave them. Whose server it is
-     * shows when it answers: what others answer to a build is dropped. */
+     * shows when it answers: what others answer to a build is dropped. The mark of a connection
+     * that a build began is our first uid, so that Davits with other users don't meddle. */
+    long long first = c->uid_base, last = first + 65535;
     buf_addf(ret,
              "  oifname \"lo\" meta l4proto { tcp, udp } th dport < %d th sport >= %d reject\n"
              "  oifname \"lo\" meta l4proto { tcp, udp } th dport >= %d ct state new "
-             "ct mark set ct mark or " OURS "\n"
+             "ct mark set %lld\n"
              "  oifname \"%s\" reject\n"
              " }\n",
-             EPHEMERAL_PORTS, EPHEMERAL_PORTS, EPHEMERAL_PORTS, c->bridge);
-    long long first = c->uid_base, last = first + 65535;
+             EPHEMERAL_PORTS, EPHEMERAL_PORTS, EPHEMERAL_PORTS, first, c->bridge);
     buf_addf(ret,
              " chain output {\n"
              "  type filter hook output priority filter; policy accept;\n"
-             "  oifname \"lo\" ct mark and " OURS " == " OURS
-             " ct direction reply meta skuid != %lld-%lld drop\n"
+             "  oifname \"lo\" ct mark %lld ct direction reply meta skuid != %lld-%lld drop\n"
              "  meta skuid %lld-%lld jump build\n"
              " }\n}\n",
-             first, last, first, last);
+             first, first, last, first, last);
 }
 
 static int nft(const struct buf *rules, struct err *err)
