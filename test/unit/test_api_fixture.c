@@ -47,7 +47,8 @@ int world_begin(void **state)
     if (!mkdtemp(root))
         return -1;
     assert_ok(config_parse(root, STR("upload_max = 1\n"), &world.config, &err), err);
-    assert_ok(dir_make(world.config.state, 0755, &err), err);
+    _cleanup_free_ char *store = path_join(world.config.state, "store");
+    assert_ok(dir_make(store, 0755, &err), err);
     assert_ok(store_open(world.config.store_url, &world.store, &err), err);
     signal(SIGPIPE, SIG_IGN);
     api_start();

@@ -91,7 +91,8 @@ static void an_operator_converges_and_sees_its_own_writes(void **state)
     assert_non_null(mkdtemp(root));
     struct config config;
     assert_ok(config_parse(root, STR(""), &config, &err), err);
-    assert_ok(dir_make(config.state, 0755, &err), err);
+    _cleanup_free_ char *store = path_join(config.state, "store");
+    assert_ok(dir_make(store, 0755, &err), err);
     struct store *s;
     assert_ok(store_open(config.store_url, &s, &err), err);
     _cleanup_(txn_release) struct txn t = {0};
