@@ -164,6 +164,7 @@ void job_run(const struct config *c, struct image_store *images, const struct jo
                                              .result = ret,
                                              .out = {.fd = -1}};
     struct err err = {0};
+    image_interrupt_on(cancel->flag);
     int r = open_work(&w, &err);
     if (!r)
         r = in->build.image && *in->build.image ? build_by_image(&w, &err) : build_source(&w, &err);
@@ -171,5 +172,6 @@ void job_run(const struct config *c, struct image_store *images, const struct jo
         r = complete_processes(&w, &err);
     if (in->build.archive && *in->build.archive)
         unlink(in->build.archive);
+    image_interrupt_on(NULL);
     finish(&w, r, &err);
 }

@@ -257,6 +257,8 @@ static int start(struct operator* op, void *ctx, struct err *err)
     r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
     if (r < 0)
         return r;
+    _cleanup_free_ char *authfile = path_join(b->config->etc, "registries.json");
+    image_store_authfile(b->images, authfile);
     refresher_init(&b->refresher, op, b->images);
     return image_store_clean(b->images, err);
 }

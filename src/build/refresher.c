@@ -54,7 +54,9 @@ static void on_work(uv_work_t *work)
     struct output out = {.fd = -1};
     struct stacks s = stacks_of(operator_config(f->op), f->images, &f->cancel, &out);
     setpriority(PRIO_PROCESS, 0, NICE);
+    image_interrupt_on(&f->cancelled);
     refresh_run(&s, &f->found, &f->why);
+    image_interrupt_on(NULL);
     setpriority(PRIO_PROCESS, 0, 0);
 }
 

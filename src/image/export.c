@@ -19,7 +19,8 @@ static int write_hashed(void *ctx, const void *data, size_t n, struct err *err)
 {
     struct hashed_file *f = ctx;
     sha256_update(&f->sum, n, data);
-    return fd_write_all(f->fd, data, n, err);
+    int r = image_interrupted(err);
+    return r ? r : fd_write_all(f->fd, data, n, err);
 }
 
 static int write_tar(struct image_store *s, const char *diff_id, enum layer_kind kind,

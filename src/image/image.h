@@ -45,6 +45,12 @@ void image_store_close(struct image_store *s);
 DEFINE_CLEANUP(struct image_store *, image_store_close)
 /* Removes from tmp/ what processes left there that are gone; at the start of one. */
 int image_store_clean(struct image_store *s, struct err *err);
+/* From here on, what the calling thread asks of this room ends with ERR_CANCELLED soon after *flag
+ * is true. NULL: never, as at first. */
+void image_interrupt_on(const volatile bool *flag);
+/* Where passwords of registries are, as `skopeo login --authfile` writes them; the file needn't be
+ * there. */
+void image_store_authfile(struct image_store *s, const char *path);
 const char *image_store_dir(const struct image_store *s);
 /* The folder of a layer, "<dir>/layers/<hex>"; the caller's to free. Not checked to exist. */
 char *image_layer_path(const struct image_store *s, const char *diff_id);
@@ -106,7 +112,7 @@ int64_t image_ref_time(struct image_store *s, const char *name);
 
 /* Brings an image in. `source` in skopeo's words: "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]",
  * "docker-archive:FILE[:NAME]", "docker://REGISTRY/NAME:TAG". Layouts and archives on this machine
- * are read directly, registries through skopeo (its authfile holds passwords; those on loopback
+ * are read directly, registries through skopeo (passwords: image_store_authfile; those on loopback
  * speak plain HTTP). Of an image for several kinds of machines this machine's is taken:
  * ERR_UNPROCESSABLE if there is none. Every digest is checked; layers that are there already are
  * not read. `limits` bound each layer. ERR_INVALID for what is hostile, broken or has a wrong

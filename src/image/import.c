@@ -7,7 +7,6 @@
 #include "image/recipe.h"
 #include "image/unpack.h"
 #include "os/file.h"
-#include "os/spawn.h"
 
 /* A layer being unpacked: its folder and its recipe, both below tmp/. */
 struct incoming {
@@ -170,43 +169,6 @@ static void split_tag(const char *text, char **ret_path, const char **ret_tag)
     *ret_tag = NULL;
 }
 
-/* Registries on this machine speak plain HTTP, as with Docker. */
-static bool is_local_registry(const char *reference)
-{
-    size_t host = strcspn(reference, ":/");
-    return (host == 9 && !strncmp(reference, "localhost", 9)) || !strncmp(reference, "127.", 4);
-}
-
-/* skopeo's last line is a log line; what it says stands in msg="…". */
-static char *what_skopeo_said(char *line)
-{
-    char *msg = strstr(line, "msg=\""), *to;
-    if (!msg)
-        return line;
-    msg += 5;
-    for (char *from = to = msg; *from && *from != '"'; from++) {
-        from += *from == '\\' && from[1];
-        *to++ = *from;
-    }
-    *to = '\0';
-    return msg;
-}
-
-static int skopeo_failed(struct err *said, struct err *err)
-{
-    if (said->code != ERR_INTERNAL) /* it didn't even start */
-        return err_set(err, ERR_UNAVAILABLE, "%s", said->msg);
-    const char *msg = what_skopeo_said(said->msg);
-    if (strstr(msg, "no space left"))
-        return err_set(err, ERR_NO_SPACE, "%s", msg);
-    if (strstr(msg, "unknown") || strstr(msg, "not found"))
-        return err_set(err, ERR_NOT_FOUND, "%s", msg);
-    if (!strstr(msg, "unauthorized") && !strstr(msg, "denied"))
-        return err_set(err, ERR_UNAVAILABLE, "%s", msg);
-    err_set(err, ERR_FORBIDDEN, "%s", msg);
-    return err_hint(err, "sign in on the server with: skopeo login REGISTRY");
-}
-
 static int import_registry(struct image_store *s, const char *source,
                            const struct unpack_limits *limits, char **ret_digest, struct err *err)
 {
@@ -214,18 +176,8 @@ static int import_registry(struct image_store *s, const char *source,
     int r = image_tmp_dir(s, &dir, err);
     if (r < 0)
         return r;
-    _cleanup_free_ char *target = xasprintf("oci:%s/layout:image", dir);
-    _cleanup_free_ char *tmp = xasprintf("--tmpdir=%s", dir);
-    const char *tls = is_local_registry(source + strlen("docker://")) ? "--src-tls-verify=false"
-                                                                      : "--src-tls-verify=true";
-    /* No policy file is needed: every digest is checked here. */
-    const char *const argv[] = {
-        "skopeo", "--insecure-policy", tmp, "copy", "--quiet", tls, "--", source, target, NULL};
-    struct err said = {0};
-    r = spawn_run(argv, (struct str){0}, NULL, &said);
-    if (r < 0)
-        r = skopeo_failed(&said, err);
     _cleanup_free_ char *layout = xasprintf("%s/layout", dir);
+    r = registry_fetch(s, source, dir, layout, err);
     if (!r)
         r = import_bundle(s, layout, "image", false, limits, ret_digest, err);
     dir_remove(dir, NULL);

@@ -15,6 +15,7 @@ enum { MANIFEST_MAX = 4 << 20, CONFIG_MAX = 8 << 20 };
 
 struct image_store {
     char *dir;
+    char *authfile; /* passwords of registries, or NULL */
     uid_t uid_base;
     int root, tmp, layers, blobs, refs; /* descriptors of the folders */
 };
@@ -60,6 +61,14 @@ int layer_info_get(struct image_store *s, const char *diff_id, struct layer_info
 int layer_publish(struct image_store *s, const char *dir, const char *diff_id,
                   const struct layer_info *info, const char *recipe, uint64_t files,
                   struct err *err);
+
+/* -ERR_CANCELLED once image_interrupt_on says so. To be asked every few hundred KiB. */
+int image_interrupted(struct err *err);
+
+/* registry.c: fetches "docker://…" with skopeo into the layout `layout`, tagged "image"; `tmp` is a
+ * folder for what it needs meanwhile. */
+int registry_fetch(struct image_store *s, const char *source, const char *tmp, const char *layout,
+                   struct err *err);
 
 /* config.c: the OCI image configuration. */
 /* The JSON of i's configuration on this machine's architecture. */

@@ -148,9 +148,8 @@ int layer_publish(struct image_store *s, const char *dir, const char *diff_id,
 
 static int hash_write(void *ctx, const void *data, size_t n, struct err *err)
 {
-    (void)err;
     sha256_update(ctx, n, data);
-    return 0;
+    return image_interrupted(err);
 }
 
 int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err)

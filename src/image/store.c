@@ -55,7 +55,23 @@ void image_store_close(struct image_store *s)
     for (int *fd = (int[]){s->root, s->tmp, s->layers, s->blobs, s->refs, -2}; *fd != -2; fd++)
         closep(fd);
     free(s->dir);
+    free(s->authfile);
     free(s);
+}
+
+void image_store_authfile(struct image_store *s, const char *path)
+{
+    free(s->authfile);
+    s->authfile = xstrdup(path);
+}
+
+static _Thread_local const volatile bool *interrupt;
+
+void image_interrupt_on(const volatile bool *flag) { interrupt = flag; }
+
+int image_interrupted(struct err *err)
+{
+    return interrupt && *interrupt ? err_set(err, ERR_CANCELLED, "cancelled") : 0;
 }
 
 int store_names(int folder, struct strv *ret, struct err *err)

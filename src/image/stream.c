@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#include "image/digest.h"
+#include "image/internal.h"
 
 enum { BLOCK = 256 << 10, SLOTS = 4, MAGIC_LEN = 6 };
 
@@ -311,7 +311,9 @@ static ssize_t next_slot(struct stream *s, const void **ret, struct err *err)
 
 ssize_t stream_next(struct stream *s, const void **ret, struct err *err)
 {
-    ssize_t n;
+    ssize_t n = image_interrupted(err);
+    if (n < 0)
+        return n;
     if (s->threaded) {
         n = next_slot(s, ret, err);
     } else if (s->peeked) {

@@ -221,7 +221,7 @@ int spawn_run(const char *const *argv, struct str input, struct buf *out, struct
         return err_errno(err, "starting %s", argv[0]);
     if (in[1] >= 0)
         fcntl(in[1], F_SETFL, O_NONBLOCK);
-    struct spawn s = {.argv = argv, .fds = {in[0], o[1], e[1]}};
+    struct spawn s = {.argv = argv, .fds = {in[0], o[1], e[1]}, .die_with_parent = true};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
     sigaction(SIGPIPE, &ignore, &old);
     pid_t pid = spawn_start(&s, err);

@@ -33,7 +33,8 @@ pid_t spawn_start(const struct spawn *s, struct err *err);
 /* Waits for it: its exit status 0–255, or 128+signal. */
 int spawn_wait(pid_t pid);
 /* Runs argv to its end with `input` on its stdin (ptr NULL: /dev/null); stdout goes into `out`
- * (NULL: discarded). A status other than 0 is ERR_INTERNAL with the last line of its stderr. */
+ * (NULL: discarded). It dies with the thread that waits for it. A status other than 0 is
+ * ERR_INTERNAL with the last line of its stderr. */
 int spawn_run(const char *const *argv, struct str input, struct buf *out, struct err *err);
 
 #endif

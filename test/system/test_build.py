@@ -187,15 +187,20 @@ def test_a_build_that_takes_too_long_ends(new_davit):
     assert done.returncode and "longer than 10 s" in done.stderr and "build_timeout" in done.stderr
 
 
+def operator_pid(davit):
+    """Of `davitd build`."""
+    parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid]
+    return build
+
+
 def test_killing_the_operator_leaves_nothing_of_its_builds(davit):
     nap = f"sleep 4321.{os.getpid()}"  # nobody else's on this machine
     folder = create(davit, "killed", make(f"setsid {nap} & {nap}"))
     push = subprocess.Popen(["git", "-C", folder, "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE, text=True)
     sleeping = lambda: subprocess.run(["pgrep", "-f", f"^{nap}$"], capture_output=True).returncode == 0
     wait_for(sleeping, "the build")
-    parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid]
-    os.kill(build, signal.SIGKILL)
+    os.kill(operator_pid(davit), signal.SIGKILL)
     said = push.communicate(timeout=60)[1]
     assert push.returncode and "restarted" in said, said
     wait_for(lambda: not sleeping(), "the end of its processes")
@@ -289,3 +294,27 @@ def test_old_builds_are_forgotten(davit):
     assert not list(davit.state.glob("builds/*/source.tar"))
     assert davit.get("often")[1] == "23"
     assert len(json.loads(davit.cli("releases", "-a", "often", "--json"))["items"]) == 23
+
+
+def test_a_cancelled_fetch_of_an_image_ends(davit, tmp_path):
+    davit.cli("apps", "create", "slow", cwd=tmp_path)
+    with socket.socket() as registry:  # it takes connections and says nothing
+        registry.bind(("127.0.0.1", 0))
+        registry.listen()
+        image = f"127.0.0.1:{registry.getsockname()[1]}/x:1"
+        fetching = lambda: [p for p in Path("/proc").glob("[0-9]*/cmdline")
+                            if (words := p.read_bytes().split(b"\0"))[0] == b"skopeo" and f"docker://{image}".encode() in words]
+        start = lambda: subprocess.Popen(["davit", "deploy", "-a", "slow", "--image", image], env=davit.env,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            deploy = start()
+            wait_for(fetching, "skopeo")
+            os.kill(operator_pid(davit), end)
+            wait_for(lambda: not fetching(), "its end with the operator's", 10)
+            assert deploy.wait(60)
+        deploy = start()
+        wait_for(fetching, "skopeo")
+        deploy.send_signal(signal.SIGINT)
+        deploy.wait(10)
+        wait_for(lambda: not fetching(), "its end", 10)
+        wait_for(lambda: not list((davit.state / "images/tmp").glob("*")), "what it left", 10)

@@ -566,14 +566,19 @@ static bool answers(int port)
     return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
 }
 
-static void registry_start(struct registry *g, struct fixture *f)
+/* With `users` as lines of htpasswd it lets only those in. */
+static void registry_start(struct registry *g, struct fixture *f, const char *users)
 {
     g->port = free_port();
-    _cleanup_free_ char *config = below(f, "registry.yml"), *storage = below(f, "registry");
+    _cleanup_free_ char *config = below(f, "registry.yml"), *storage = below(f, "registry"),
+                        *htpasswd = below(f, "htpasswd");
+    _cleanup_free_ char *auth =
+        users ? xasprintf("auth: {htpasswd: {realm: r, path: %s}}\n", htpasswd) : xstrdup("");
     _cleanup_free_ char *text =
         xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"
-                  "http: {addr: '127.0.0.1:%d'}\n",
-                  storage, g->port);
+                  "http: {addr: '127.0.0.1:%d'}\n%s",
+                  storage, g->port, auth);
+    assert_ok(file_replace(htpasswd, str_of(users ? users : ""), 0644, &f->err), f->err);
     assert_ok(file_replace(config, str_of(text), 0644, &f->err), f->err);
     const char *const argv[] = {"docker-registry", "serve", config, NULL};
     struct spawn s = {.argv = argv, .fds = {-1, -1, -1}, .die_with_parent = true};
@@ -598,7 +603,7 @@ static void images_come_from_a_registry(void **state)
     _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
                         *source = xasprintf("oci:%s:v1", dir), *again = NULL;
     assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
-    registry_start(&g, f);
+    registry_start(&g, f, NULL);
     _cleanup_free_ char *there = xasprintf("docker://127.0.0.1:%d/app:v1", g.port),
                         *missing = xasprintf("docker://127.0.0.1:%d/app:v2", g.port);
     RUN("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", source, there);
@@ -611,6 +616,57 @@ static void images_come_from_a_registry(void **state)
     assert_err(image_import(other, there, NULL, &again, &f->err), ERR_UNAVAILABLE);
     assert_contains(f->err.msg, "refused");
     assert_int_equal(count(f, "other/tmp"), 0);
+    image_store_close(other);
+}
+
+static void a_registry_may_want_a_password(void **state)
+{
+    struct fixture *f = *state;
+    struct registry g;
+    struct image_store *other;
+    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
+                        *source = xasprintf("oci:%s:v1", dir), *auth = below(f, "auth.json"),
+                        *again = NULL;
+    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
+    registry_start(&g, f, "ann:$2b$04$.WYn7StFtPLSZAwBfikgLeOrQw8gMlZ2OQND.Sby8XM/pTJu/2aey\n");
+    _cleanup_free_ char *there = xasprintf("docker://127.0.0.1:%d/app:v1", g.port),
+                        *name = xasprintf("127.0.0.1:%d", g.port);
+    RUN("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false",
+        "--dest-creds=ann:secret", source, there);
+    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
+    image_store_authfile(other, auth);
+    assert_err(image_import(other, there, NULL, &again, &f->err), ERR_FORBIDDEN);
+    assert_contains(f->err.hint, "skopeo login --authfile");
+    assert_contains(f->err.hint, name);
+    RUN("skopeo", "login", "--tls-verify=false", "--authfile", auth, "-u", "ann", "-p", "secret",
+        name);
+    assert_ok(image_import(other, there, NULL, &again, &f->err), f->err);
+    assert_string_equal(again, digest);
+    registry_stop(&g);
+    image_store_close(other);
+}
+
+static void what_nobody_wants_any_more_ends(void **state)
+{
+    struct fixture *f = *state;
+    bool flag = false;
+    struct image_store *other;
+    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
+                        *source = xasprintf("oci:%s:v1", dir), *again = NULL, *tmp = NULL;
+    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
+    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
+    image_interrupt_on(&flag);
+    flag = true;
+    assert_err(image_import(other, source, NULL, &again, &f->err), ERR_CANCELLED);
+    assert_int_equal(count(f, "other/tmp"), 0);
+    _cleanup_free_ char *elsewhere = below(f, "elsewhere");
+    assert_err(image_export(f->store, digest, elsewhere, "v1", &f->err), ERR_CANCELLED);
+    assert_ok(image_tmp_dir(f->store, &tmp, &f->err), f->err);
+    assert_err(image_layer_seal(f->store, tmp, &again, &f->err), ERR_CANCELLED);
+    flag = false;
+    assert_ok(image_import(other, source, NULL, &again, &f->err), f->err);
+    assert_string_equal(again, digest);
+    image_interrupt_on(NULL);
     image_store_close(other);
 }
 
@@ -695,6 +751,8 @@ int main(void)
         fixture_test(a_layer_that_is_there_is_not_read),
         fixture_test(docker_save_archives_come_in),
         fixture_test(images_come_from_a_registry),
+        fixture_test(a_registry_may_want_a_password),
+        fixture_test(what_nobody_wants_any_more_ends),
         fixture_test(the_collector_takes_what_nothing_reaches),
         fixture_test(use_restarts_the_grace),
     };

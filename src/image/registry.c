@@ -1,0 +1,122 @@
+/* Registries, through skopeo. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+
+#include "image/internal.h"
+#include "os/file.h"
+#include "os/spawn.h"
+
+enum { LOOK_MS = 100, SAID_MAX = 64 * 1024 };
+
+/* Registries on this machine speak plain HTTP, as with Docker. */
+static bool is_local_registry(const char *reference)
+{
+    size_t host = strcspn(reference, ":/");
+    return (host == 9 && !strncmp(reference, "localhost", 9)) || !strncmp(reference, "127.", 4);
+}
+
+/* skopeo's last line is a log line; what it says stands in msg="…". */
+static char *what_skopeo_said(char *line)
+{
+    char *msg = strstr(line, "msg=\""), *to;
+    if (!msg)
+        return line;
+    msg += 5;
+    for (char *from = to = msg; *from && *from != '"'; from++) {
+        from += *from == '\\' && from[1];
+        *to++ = *from;
+    }
+    *to = '\0';
+    return msg;
+}
+
+static int failed(struct image_store *s, struct str said, const char *source, struct err *err)
+{
+    const char *last = said.len ? memrchr(said.ptr, '\n', said.len) : NULL;
+    _cleanup_free_ char *line = last ? xstrndup(last + 1, said.len - (size_t)(last + 1 - said.ptr))
+                                     : xstrndup(said.len ? said.ptr : "", said.len);
+    const char *msg = what_skopeo_said(line);
+    if (strstr(msg, "no space left"))
+        return err_set(err, ERR_NO_SPACE, "%s", msg);
+    if (strstr(msg, "unauthorized") || strstr(msg, "denied") ||
+        strstr(msg, "authentication required")) {
+        const char *registry = source + strlen("docker://");
+        err_set(err, ERR_FORBIDDEN, "%s", msg);
+        return err_hint(err,
+                        "If the image is there, the registry wants a password. As root on the "
+                        "server: skopeo login --authfile %s %.*s",
+                        s->authfile ? s->authfile : "auth.json", (int)strcspn(registry, "/"),
+                        registry);
+    }
+    if (strstr(msg, "unknown") || strstr(msg, "not found"))
+        return err_set(err, ERR_NOT_FOUND, "%s", msg);
+    return err_set(err, ERR_UNAVAILABLE, "%s", msg);
+}
+
+/* What it says until it closes its end; -ERR_CANCELLED. */
+static int listen_to(int from, struct buf *ret, struct err *err)
+{
+    struct pollfd p = {from, POLLIN, 0};
+    for (;;) {
+        char chunk[4096];
+        int r = image_interrupted(err), n = r < 0 ? 0 : poll(&p, 1, LOOK_MS);
+        if (r < 0)
+            return r;
+        ssize_t got = n > 0 ? read(from, chunk, sizeof(chunk)) : -1;
+        if (n > 0 && got == 0)
+            return 0;
+        if (got > 0)
+            buf_add(ret, chunk, (size_t)got);
+        else if (n < 0 && errno != EINTR)
+            return err_errno(err, "waiting for skopeo");
+    }
+}
+
+/* It dies with us and when we are interrupted. */
+static int run(struct image_store *s, const char *const *argv, const char *source, struct err *err)
+{
+    int p[2];
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return err_errno(err, "pipe");
+    _cleanup_close_ int from = p[0], to = p[1], pidfd = -1;
+    _cleanup_(buf_release) struct buf said = BUF_CAP(SAID_MAX);
+    struct err why;
+    pid_t pid = spawn_start(
+        &(struct spawn){
+            .argv = argv, .fds = {-1, -1, to}, .die_with_parent = true, .pidfd = &pidfd},
+        &why);
+    if (pid < 0)
+        return err_set(err, ERR_UNAVAILABLE, "%s", why.msg);
+    close(TAKE_FD(to));
+    int r = listen_to(from, &said, err);
+    if (r < 0)
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    int status = spawn_wait(pid);
+    return r || status == 0 ? r : failed(s, str_trim(buf_str(&said)), source, err);
+}
+
+int registry_fetch(struct image_store *s, const char *source, const char *tmp, const char *layout,
+                   struct err *err)
+{
+    _cleanup_free_ char *target = xasprintf("oci:%s:image", layout);
+    _cleanup_free_ char *tmpdir = xasprintf("--tmpdir=%s", tmp);
+    _cleanup_free_ char *auth = xasprintf("--src-authfile=%s", s->authfile ? s->authfile : "");
+    bool local = is_local_registry(source + strlen("docker://"));
+    /* No policy file is needed: every digest is checked here. */
+    const char *argv[] = {"skopeo",  "--insecure-policy",
+                          tmpdir,    "copy",
+                          "--quiet", local ? "--src-tls-verify=false" : "--src-tls-verify=true",
+                          "--",      source,
+                          target,    NULL,
+                          NULL};
+    if (s->authfile && path_exists(s->authfile)) {
+        argv[6] = auth;
+        argv[7] = "--";
+        argv[8] = source;
+        argv[9] = target;
+    }
+    return run(s, argv, source, err);
+}
