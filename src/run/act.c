@@ -129,7 +129,7 @@ static void layer_folders(const struct actor *a, const struct image *image, cons
 }
 
 int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,
-              struct err *err)
+              bool keep_lines, struct err *err)
 {
     _cleanup_(image_release) struct image image = {0};
     _cleanup_(strv_release) struct strv layers = {0};
@@ -158,7 +158,9 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
                        .run_dir = m->run_dir,
                        .rootfs = a->rootfs,
                        .disk = m->disk};
-    if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, err)) < 0)
+    static const struct buf nothing;
+    if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, err)) < 0 ||
+        (keep_lines && (e = write_private(m->run_dir, "tail", &nothing, err)) < 0))
         return e;
     return member_launch(m, err);
 }
@@ -177,50 +179,41 @@ void act_log(const struct member *m, const char *text)
         log_warning("%s: %s", path, strerror(errno));
 }
 
-/* The end of the file, from the start of a line. */
-static void read_tail(const char *path, struct buf *ret)
+/* Where the shim keeps them (shim/tail.h), older first. */
+static void tails_of(const struct member *m, struct strv *ret)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    off_t from = MAX(size - ACT_LOG_TAIL, (off_t)0);
-    char chunk[8192];
-    ssize_t n;
-    while (fd >= 0 && (n = pread(fd, chunk, sizeof(chunk), from)) > 0) {
-        buf_add(ret, chunk, (size_t)n);
-        from += n;
-    }
-    const char *start = size > ACT_LOG_TAIL && ret->len ? memchr(ret->ptr, '\n', ret->len) : NULL;
-    if (start)
-        buf_consume(ret, (size_t)(start + 1 - ret->ptr));
+    strv_take(ret, path_join(m->run_dir, "tail.1"));
+    strv_take(ret, path_join(m->run_dir, "tail"));
+}
+
+void act_forget_lines(const struct member *m)
+{
+    _cleanup_(strv_release) struct strv tails = {0};
+    tails_of(m, &tails);
+    for (size_t i = 0; i < tails.n; i++)
+        unlink(tails.items[i]);
 }
 
 /* 2026-09-16T15:13:46.677020+00:00 app[web.1]: text */
-static bool since_made(struct str line, int64_t made_us)
+static void add_lines(struct str text, struct strv *ret)
 {
-    if (line.len <= TIME_TEXT_LEN)
-        return false;
-    char when[TIME_TEXT_LEN + 1] = {0};
-    memcpy(when, line.ptr, TIME_TEXT_LEN);
-    return time_parse(when) >= made_us;
+    static const char state_line[] = "]: State changed from "; /* says nothing about the app */
+    while (text.len) {
+        struct str words = str_cut(&text, '\n');
+        str_cut(&words, ' ');
+        if (words.ptr && !memmem(words.ptr, words.len, state_line, sizeof(state_line) - 1))
+            strv_addf(ret, "%.*s", (int)words.len, words.ptr);
+    }
 }
 
 void act_last_lines(const struct member *m, struct strv *ret)
 {
-    static const char state_line[] = "]: State changed from "; /* says nothing about the app */
-    _cleanup_(buf_release) struct buf text = BUF_CAP(ACT_LOG_TAIL + 8192);
-    _cleanup_(strv_release) struct strv all = {0};
-    _cleanup_free_ char *path = member_log(m);
-    int64_t made_us = time_wall_us() - (time_mono_ms() - m->made + 1) * 1000;
-    read_tail(path, &text);
-    struct str rest = buf_str(&text);
-    while (rest.ptr) {
-        struct str line = str_cut(&rest, '\n');
-        if (!since_made(line, made_us))
-            continue;
-        struct str words = line;
-        str_cut(&words, ' ');
-        if (!memmem(words.ptr, words.len, state_line, sizeof(state_line) - 1))
-            strv_addf(&all, "%.*s", (int)words.len, words.ptr);
+    _cleanup_(strv_release) struct strv tails = {0}, all = {0};
+    tails_of(m, &tails);
+    for (size_t i = 0; i < tails.n; i++) {
+        _cleanup_(buf_release) struct buf text = BUF_CAP(ACT_LOG_TAIL);
+        if (file_read(tails.items[i], &text, NULL) == 0)
+            add_lines(buf_str(&text), &all);
     }
     for (size_t i = all.n > ACT_LOG_LINES ? all.n - ACT_LOG_LINES : 0; i < all.n; i++)
         strv_add(ret, all.items[i]);

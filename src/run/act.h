@@ -7,7 +7,7 @@
 #include "run/fleet.h"
 #include "run/network.h"
 
-enum { ACT_LOG_LINES = 20, ACT_LOG_TAIL = 64 * 1024 };
+enum { ACT_LOG_LINES = 20, ACT_LOG_TAIL = 65536 };
 
 /* What every start needs. */
 struct actor {
@@ -21,12 +21,15 @@ struct actor {
 
 int actor_init(struct actor *a, const struct config *c, struct err *err);
 
-/* Folders, config.json, spec, shim. vars: the release's config variables, NULL for none. */
+/* Folders, config.json, spec, shim. vars: the release's config variables, NULL for none.
+ * keep_lines: its last lines may be asked for. */
 int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,
-              struct err *err);
+              bool keep_lines, struct err *err);
 /* A line in the instance's log, from `davit`. */
 void act_log(const struct member *m, const char *text);
-/* The last lines the instance logged since it was made, without their time. */
+/* The last lines of this very instance (others may write to the same log), without their time. */
 void act_last_lines(const struct member *m, struct strv *ret);
+/* They are not wanted any more. */
+void act_forget_lines(const struct member *m);
 
 #endif

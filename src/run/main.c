@@ -129,6 +129,14 @@ static const struct release *release_of(const struct app_pass *p, int64_t number
     return NULL;
 }
 
+static bool is_live(const struct app_pass *p, int64_t number)
+{
+    for (size_t i = 0; i < p->n_releases; i++)
+        if (p->releases[i].release->number == number)
+            return p->releases[i].state == RELEASE_LIVE;
+    return false;
+}
+
 static void start_probe(struct app_pass *p, struct member *m, const struct process *process)
 {
     struct runner *run = p->run;
@@ -185,7 +193,8 @@ static void attempt(struct app_pass *p, struct member *m)
             : r->config && !vars
                 ? err_set(&err, ERR_NOT_FOUND, "revision %lld of its config variables is gone",
                           (long long)r->config)
-                : act_start(&run->actor, m, r, vars ? &vars->vars : NULL, &err);
+                : act_start(&run->actor, m, r, vars ? &vars->vars : NULL, !is_live(p, m->release),
+                            &err);
     if (e < 0) {
         log_error("starting %s: %s", m->name, err.msg);
         m->attempt_error = xstrdup(err.msg);
@@ -231,6 +240,9 @@ static void set_release(struct app_pass *p, const struct action *a)
         .state = a->state, .since = rfc3339_now(), .reason = xstrdup(a->reason)};
     if (a->state == RELEASE_FAILED && a->unit >= 0 && p->members[a->unit])
         act_last_lines(p->members[a->unit], &s.log);
+    for (size_t i = 0; a->state == RELEASE_LIVE && i < p->n; i++)
+        if (p->members[i] && p->members[i]->release == a->release)
+            act_forget_lines(p->members[i]);
     log_info("%s v%lld is %s%s%s", p->app, (long long)a->release, release_state_names[a->state],
              *a->reason ? ": " : "", a->reason);
     operator_put(p->run->op, key, &release_status_schema, &s);

@@ -8,19 +8,26 @@
 #include "os/file.h"
 
 void applog_init(struct applog *l, const char *path, const char *process, uint64_t max,
-                 unsigned files)
+                 unsigned files, const char *tail)
 {
     l->path = path;
     l->process = process;
     l->max = max;
     l->files = files;
+    tail_init(&l->tail, tail);
+    l->fd = -1;
+}
+
+static void close_log(struct applog *l)
+{
+    closep(&l->fd);
     l->fd = -1;
 }
 
 void applog_release(struct applog *l)
 {
-    closep(&l->fd);
-    l->fd = -1;
+    close_log(l);
+    tail_release(&l->tail);
 }
 
 /* The same file still, or was it renamed or removed? */
@@ -32,7 +39,7 @@ static bool is_current(const struct applog *l, const struct stat *st)
 static bool reopen(struct applog *l)
 {
     enum { FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC };
-    applog_release(l);
+    close_log(l);
     l->fd = open(l->path, FLAGS, 0640);
     if (l->fd < 0 && errno == ENOENT) {
         const char *slash = strrchr(l->path, '/');
@@ -124,6 +131,7 @@ static void flush(struct applog *l)
         done = write_some(l, l->out, l->filled);
     for (; done < l->filled; done++)
         l->dropped += l->out[done] == '\n';
+    tail_add(&l->tail, l->out, l->filled);
     l->filled = 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "shim/tail.h"
 
 enum {
     APPLOG_LINE_MAX = 10000,
@@ -25,6 +26,7 @@ struct applog {
     const char *path, *process; /* the caller's; both outlive the log */
     uint64_t max;
     unsigned files;
+    struct tail tail;
     int fd; /* -1: could not be opened so far */
     struct stat opened;
     bool torn; /* the file doesn't end with a newline: a write was cut short */
@@ -36,9 +38,10 @@ struct applog {
     char in[APPLOG_IN], out[APPLOG_OUT];
 };
 
-/* `max` bytes a file, `files` of them, the current one included. */
+/* `max` bytes a file, `files` of them, the current one included. tail: the path of shim/tail.h, or
+ * NULL; the caller's too. */
 void applog_init(struct applog *l, const char *path, const char *process, uint64_t max,
-                 unsigned files);
+                 unsigned files, const char *tail);
 void applog_release(struct applog *l);
 /* Takes what is there to read from the app's pipe, once, and writes its whole lines; false when
  * there is nothing (EAGAIN) or will never be (end). */

@@ -27,7 +27,7 @@ enum { PIPE_SIZE = 262144 };
 
 struct shim {
     const struct spec *spec;
-    char *status_path;
+    char *status_path, *tail_path;
     struct policy policy;
     struct status status;
     struct container container;
@@ -349,8 +349,10 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
     s.spec = spec;
     s.status.exit = s.signals = s.host = s.crun = s.app = -1;
     s.status_path = xasprintf("%s/status", dir);
+    s.tail_path = xasprintf("%s/tail", dir);
     container_init(&s.container, spec, dir);
-    applog_init(&s.log, spec->log, spec->process, spec->log_max, (unsigned)spec->log_files);
+    applog_init(&s.log, spec->log, spec->process, spec->log_max, (unsigned)spec->log_files,
+                s.tail_path);
     int r = open_fds(&s, err);
     if (!r)
         r = enter_namespaces(&s, err);

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
         return 0;
     memset(&l, 0, sizeof(l));
-    applog_init(&l, "/dev/null", "web.1", 1 << 20, 3);
+    applog_init(&l, "/dev/null", "web.1", 1 << 20, 3, NULL);
     while (size) {
         size_t n = MIN(size, (size_t)data[0] * 256 + 1);
         if (write(p[1], data, n) != (ssize_t)n)

@@ -138,6 +138,20 @@ def test_a_failing_startup_check_fails_the_release(davit):
     assert davit.get("sick")[:2] == (200, "one")
 
 
+def test_the_last_lines_of_a_failed_release_are_its_own(davit):
+    chatter = "./web & while sleep 0.01; do echo the old one goes on; done"
+    folder = deployed(davit, "chatty", {**apps.web("one"), "Procfile": f"web: {chatter}\n"})
+    davit.commit(folder, {"Procfile": "web: echo the new one begins; sleep 1; echo it gives up; exit 3\n"})
+    refused = davit.push(folder, ok=False)
+    assert refused.returncode != 0 and "it gives up" in refused.stderr
+    assert "the old one" not in refused.stderr
+    log = json.loads(davit.cli("releases", "show", "v2", "-a", "chatty", "--json"))["status"]["log"]
+    assert [line for line in log if line.startswith("app")] == ["app[web.1]: the new one begins", "app[web.1]: it gives up"] * 3
+    assert "the old one goes on" in davit.cli("logs", "-a", "chatty")
+    tails = [p.name for p in (davit.run_dir / "instances").glob("chatty.*/tail*")]
+    assert tails == [], "what serves needs none"
+
+
 def test_who_never_thought_of_sigterm_ends_at_once(new_davit):
     davit = new_davit()
     deployed(davit, "plain", {**apps.web("one"), "Procfile": "web: exec ./web\nworker: while sleep 1; do :; done\n"})

@@ -9,7 +9,7 @@
 #include "shim/applog.h"
 
 static char dir[] = "/tmp/davit-applog-XXXXXX";
-static char path[64];
+static char path[64], tail[64], older_tail[80];
 static struct applog applog; /* large */
 static int in, out;          /* the app's pipe: we read `in` */
 
@@ -23,7 +23,9 @@ static int set_up(void **state)
     in = p[0], out = p[1];
     memset(&applog, 0, sizeof(applog));
     snprintf(path, sizeof(path), "%s/web.1.log", dir);
-    applog_init(&applog, path, "web.1", 200000, 3);
+    snprintf(tail, sizeof(tail), "%s/tail", dir);
+    snprintf(older_tail, sizeof(older_tail), "%s.1", tail);
+    applog_init(&applog, path, "web.1", 200000, 3, tail);
     return 0;
 }
 
@@ -38,6 +40,8 @@ static int tear_down(void **state)
         snprintf(name, sizeof(name), i ? "%s.%d" : "%s", path, i);
         unlink(name);
     }
+    unlink(tail);
+    unlink(older_tail);
     return 0;
 }
 
@@ -300,6 +304,74 @@ static int remove_dir(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* ---- the tail ---- */
+
+static void want_tail(void)
+{
+    _cleanup_close_ int fd = open(tail, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+}
+
+static size_t size_of(const char *file)
+{
+    struct stat st;
+    return stat(file, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+static void nobody_wants_a_tail(void **state)
+{
+    (void)state;
+    app_writes("one\n", 4);
+    assert_false(path_exists(tail));
+    want_tail(); /* too late: that there was none has been taken for an answer */
+    app_writes("two\n", 4);
+    assert_int_equal(size_of(tail), 0);
+    assert_messages("one", "two");
+}
+
+static void the_tail_has_what_the_log_has(void **state)
+{
+    (void)state;
+    struct err err;
+    _cleanup_(buf_release) struct buf log = BUF_INIT, kept = BUF_INIT;
+    want_tail();
+    app_writes("one\ntwo\n", 8);
+    applog_say(&applog, "three");
+    assert_ok(file_read(path, &log, &err), err);
+    assert_ok(file_read(tail, &kept, &err), err);
+    assert_string_equal(kept.ptr, log.ptr);
+}
+
+static void the_tail_stays_short_and_its_lines_whole(void **state)
+{
+    (void)state;
+    static char lines[30000];
+    want_tail();
+    for (size_t i = 0; i < sizeof(lines); i++)
+        lines[i] = i % 100 == 99 ? '\n' : 'x';
+    for (int i = 0; i < 50; i++)
+        app_writes(lines, i % 2 ? sizeof(lines) : 1000);
+    assert_true(size_of(tail) + size_of(older_tail) > TAIL_MAX);
+    assert_true(size_of(tail) <= TAIL_MAX && size_of(older_tail) <= TAIL_MAX);
+    _cleanup_(strv_release) struct strv got = {0};
+    messages(older_tail, &got);
+    messages(tail, &got);
+    for (size_t i = 0; i < got.n; i++)
+        assert_int_equal(strlen(got.items[i]), 99);
+}
+
+static void the_tail_ends_when_it_is_removed(void **state)
+{
+    (void)state;
+    want_tail();
+    app_writes("one\n", 4);
+    unlink(tail);
+    app_writes("two\n", 4);
+    app_writes("three\n", 6);
+    assert_false(path_exists(tail));
+    assert_messages("one", "two", "three");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +389,10 @@ int main(void)
         T(a_line_cut_short_stays_apart),
         T(a_log_that_cannot_be_opened_is_no_error),
         T(a_link_is_not_followed),
+        T(nobody_wants_a_tail),
+        T(the_tail_has_what_the_log_has),
+        T(the_tail_stays_short_and_its_lines_whole),
+        T(the_tail_ends_when_it_is_removed),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

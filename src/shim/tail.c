@@ -1,0 +1,50 @@
+#include "shim/tail.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+#include "os/file.h"
+
+void tail_init(struct tail *t, const char *path) { *t = (struct tail){.path = path, .fd = -1}; }
+
+void tail_release(struct tail *t)
+{
+    closep(&t->fd);
+    tail_init(t, NULL);
+}
+
+/* Whether somebody still wants it. */
+static bool is_there(struct tail *t)
+{
+    struct stat st;
+    if (t->fd < 0)
+        t->fd = open(t->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    return t->fd >= 0 && fstat(t->fd, &st) == 0 && st.st_nlink;
+}
+
+static bool rotate(struct tail *t)
+{
+    _cleanup_free_ char *older = xasprintf("%s.1", t->path);
+    if (rename(t->path, older) < 0)
+        return false;
+    closep(&t->fd);
+    t->size = 0;
+    t->fd = open(t->path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return t->fd >= 0;
+}
+
+void tail_add(struct tail *t, const char *lines, size_t n)
+{
+    if (n > TAIL_MAX) { /* what there is room for, from the start of a line */
+        const char *end = lines + n, *from = memchr(end - TAIL_MAX, '\n', TAIL_MAX);
+        lines = from + 1;
+        n = (size_t)(end - lines);
+    }
+    if (!t->path)
+        return;
+    if (!is_there(t) || (t->size + n > TAIL_MAX && !rotate(t)) || write(t->fd, lines, n) < 0)
+        tail_release(t);
+    t->size += n;
+}
