@@ -9,25 +9,9 @@
 #include "os/file.h"
 #include "run/spec.h"
 
-enum { SECCOMP_MAX = 1 << 20, RESOLV_MAX = 65536, CONFIG_JSON_MAX = 4 << 20 };
+enum { SECCOMP_MAX = 1 << 20, CONFIG_JSON_MAX = 4 << 20 };
 
 /* ---- what every start needs ---- */
-
-/* The host's resolvers, but those on its loopback, which no instance reaches. */
-static void read_resolv(struct buf *ret)
-{
-    static const char *const paths[] = {"/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"};
-    _cleanup_(buf_release) struct buf text = BUF_CAP(RESOLV_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(paths) && !text.len; i++)
-        file_read(paths[i], &text, NULL);
-    struct str rest = buf_str(&text);
-    while (rest.ptr) {
-        struct str line = str_cut(&rest, '\n');
-        if (line.len && !str_starts(line, STR("nameserver 127.")) &&
-            !str_starts(line, STR("nameserver ::1")))
-            buf_addf(ret, "%.*s\n", (int)line.len, line.ptr);
-    }
-}
 
 static int own_dir(const struct config *c, const char *path, mode_t mode, struct err *err)
 {
@@ -47,19 +31,15 @@ static int own_file(const struct config *c, const char *path, struct str text, s
     return r;
 }
 
-/* Made once. A resolv.conf that changed on the host reaches instances when `run` starts again. */
 static int write_shared(struct actor *a, struct err *err)
 {
-    _cleanup_(buf_release) struct buf resolv = BUF_CAP(RESOLV_MAX);
     _cleanup_free_ char *etc = path_join(a->shared, "etc");
     _cleanup_free_ char *tmp = path_join(a->shared, "tmp");
-    _cleanup_free_ char *file = path_join(etc, "resolv.conf");
-    read_resolv(&resolv);
     int r = own_dir(a->config, a->shared, 0755, err);
     if (r < 0 || (r = own_dir(a->config, etc, 0755, err)) < 0 ||
         (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0)
         return r;
-    return own_file(a->config, file, buf_str(&resolv), err);
+    return resolv_refresh(&a->resolv, err);
 }
 
 int actor_init(struct actor *a, const struct config *c, struct err *err)
@@ -67,8 +47,11 @@ int actor_init(struct actor *a, const struct config *c, struct err *err)
     _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
     _cleanup_free_ char *path = path_join(c->data, "seccomp.json");
     _cleanup_free_ char *images = path_join(c->state, "images");
-    *a = (struct actor){
-        .config = c, .shared = path_join(c->run, "shared"), .rootfs = path_join(c->run, "rootfs")};
+    *a = (struct actor){.config = c,
+                        .shared = path_join(c->run, "shared"),
+                        .rootfs = path_join(c->run, "rootfs"),
+                        .resolv = {.file = path_join(c->run, "shared/etc/resolv.conf"),
+                                   .owner = (uid_t)c->uid_base}};
     int r = file_read(path, &profile, err);
     if (r < 0 || (r = write_shared(a, err)) < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
         (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
@@ -139,6 +122,8 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
                        (long long)r->number, m->type);
     if (!m->host)
         return err_set(err, ERR_UNAVAILABLE, "all addresses of the network are taken");
+    if (resolv_refresh(&a->resolv, err) < 0)
+        log_warning("the resolvers of instances: %s", err->msg);
     int e = image_get(a->images, r->image, &image, err);
     if (e < 0)
         return e;

@@ -6,6 +6,7 @@
 #include "image/image.h"
 #include "run/fleet.h"
 #include "run/network.h"
+#include "run/resolv.h"
 
 enum { ACT_LOG_LINES = 20, ACT_LOG_TAIL = 65536 };
 
@@ -16,7 +17,8 @@ struct actor {
     struct image_store *images;
     char *seccomp; /* the profile, JSON */
     char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp */
-    char *rootfs;  /* an empty folder to mount on, in each shim's own view of it */
+    struct resolv resolv;
+    char *rootfs; /* an empty folder to mount on, in each shim's own view of it */
 };
 
 int actor_init(struct actor *a, const struct config *c, struct err *err);

@@ -1,12 +1,18 @@
 """Machines for tests of the network: network namespaces, joined by cables. What this thread does inside
-`with namespace:`, and whatever it starts there, has the namespace's interfaces, routes and firewall."""
+`with namespace:`, and whatever it starts there, has the namespace's interfaces, routes and firewall, and mounts of
+its own: nobody else sees what it mounts."""
 import ctypes
 import os
 import random
 import subprocess
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result):
+    if result:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def run(*argv, **how):
@@ -20,17 +26,19 @@ class Namespace:
         self.run("ip", "link", "set", "lo", "up")
 
     def __enter__(self):
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        self._enter(os.open(f"/run/netns/{self.name}", os.O_RDONLY))
+        self._home = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt")]
+        self._enter(os.open(f"/run/netns/{self.name}", os.O_RDONLY), CLONE_NEWNET)
+        check(libc.unshare(CLONE_NEWNS))
+        run("mount", "--make-rprivate", "/")
         return self
 
     def __exit__(self, *_):
-        self._enter(self._home)
+        for fd, kind in zip(self._home, (CLONE_NEWNET, CLONE_NEWNS)):
+            self._enter(fd, kind)
 
     @staticmethod
-    def _enter(fd):
-        if libc.setns(fd, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
+    def _enter(fd, kind):
+        check(libc.setns(fd, kind))
         os.close(fd)
 
     def run(self, *argv, **how):

@@ -2,12 +2,13 @@
 import contextlib
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import apps
 from davit import Davit, wait_for
-from netns import Namespace
+from netns import Namespace, run
 
 SERVER = """
 import socket
@@ -44,12 +45,24 @@ def outside(machine, name, interface, address, theirs):
     there.close()
 
 
+RESOLVED = Path("/run/systemd/resolve/resolv.conf")
+
+
 @pytest.fixture(scope="module")
-def machine():
+def machine(resolvers):
     ns = Namespace("machine")
     with ns:
+        run("mount", "--bind", resolvers, RESOLVED if RESOLVED.exists() else "/etc/resolv.conf")
         yield ns
     ns.close()
+
+
+@pytest.fixture(scope="module")
+def resolvers(tmp_path_factory):
+    """The machine's resolv.conf, to be written to in place."""
+    file = tmp_path_factory.mktemp("etc") / "resolv.conf"
+    file.write_text("nameserver 127.0.0.53\nnameserver 192.0.2.53\n")
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +149,18 @@ def test_rules_that_were_flushed_come_back(davit, machine):
     wait_for(lambda: reaches(davit), "the way out")
     assert ask(davit, METADATA) is None
     assert "somebody removed nft table" in (davit.log / "davitd.log").read_text()
+
+
+def test_new_resolvers_reach_new_instances(davit, resolvers):
+    def asked(pid):
+        return Path(f"/proc/{pid}/root/etc/resolv.conf").read_text()
+
+    (pid,) = davit.instance_pids("inside")
+    assert asked(pid) == "nameserver 192.0.2.53\n", "the one on loopback is out of reach"
+    resolvers.write_text("nameserver 192.0.2.99\n")
+    davit.cli("restart", "-a", "inside")
+    pid = wait_for(lambda: (pids := davit.instance_pids("inside")) and pids[0] != pid and len(pids) == 1 and pids[0], "a new one")
+    assert asked(pid) == "nameserver 192.0.2.99\n"
 
 
 def test_doctor_names_a_firewall_that_is_left_alone(davit, firewall, machine):
