@@ -2,6 +2,7 @@
 import os
 import pwd
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_sigterm_ends_it(new_davit):
     os.kill(min(running(d)), 15)
     wait_for(lambda: not running(d), "its end")
     assert "davitd has stopped" in d.diagnosis()
+
+
+def test_killed_while_its_operators_start(new_davit):
+    d = idle(new_davit)
+    for _ in range(10):
+        parent = subprocess.Popen([d.davitd, "--root", d.root, "--foreground"], env=d.env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text, "the first operator")
+        parent.kill()
+        parent.wait()
+        wait_for(lambda: not running(d), "the operators' end", 5)
 
 
 def test_folders_and_owners(new_davit):
