@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Requests/s through the gateway, beside the same HAProxy configured by hand, nginx and Caddy.
 
-All route by the Host header over kept-alive connections to one and the same backend, on the same cores. HAProxy by hand
-comes twice: with the same job as Davit's (a log line a request, request id, X-Forwarded-For/-Proto/-Port,
-X-Request-Start), which is the peer of the goal, and bare, with X-Forwarded-For alone, as nginx and Caddy are here too.
-The peers take turns, several rounds; figures are medians, ratios are medians of the rounds' ratios."""
+All route by the Host header over kept-alive connections to one and the same backend, on the same cores. HAProxy and nginx
+by hand come twice: with the same job as Davit's (a log line a request, request id, X-Forwarded-For/-Proto/-Port,
+X-Request-Start), which are the peers of the goal, and bare, with X-Forwarded-For alone, as Caddy is here too.
+The peers take turns, several rounds; figures are medians, ratios are medians of the rounds' ratios. What a request costs a
+peer of the CPUs, its logging included, says the same where others are at work on the machine."""
 import argparse
 import os
 import re
@@ -21,6 +22,16 @@ from davit import free_port, wait_for  # noqa: E402
 from gateway import Gateway  # noqa: E402
 
 HOST = "hello.localhost"
+
+
+def cpu_seconds(pids):
+    """What these processes have used of the CPUs, those they started included."""
+    used = 0
+    for pid in pids:
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        used += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        used += cpu_seconds(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return used
 
 
 class Program:
@@ -47,6 +58,9 @@ class Program:
                 return b" 200 " in s.recv(9999)
         except OSError:
             return False
+
+    def pids(self):
+        return [self.process.pid]
 
     def close(self):
         self.process.terminate()
@@ -107,6 +121,9 @@ backend hello
             s.bind(str(self.dir / "log"))
             self.reader = subprocess.Popen(["cat"], stdin=s, stdout=open(self.dir / "lines", "w"))
 
+    def pids(self):
+        return super().pids() + ([self.reader.pid] if self.log else [])
+
     def close(self):
         if self.log:
             self.reader.kill()
@@ -114,8 +131,14 @@ backend hello
         super().close()
 
 
-def nginx(target):
+def nginx(target, bare=False):
     port = free_port()
+    same_job = """
+            proxy_set_header X-Request-Id $request_id;
+            proxy_set_header X-Request-Start $msec;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Port $server_port;
+            access_log DIR/lines davit;"""
     return Program("nginx.conf", f"""
 daemon off;
 worker_processes auto;
@@ -123,6 +146,9 @@ pid DIR/pid;
 error_log stderr;
 events {{ worker_connections 4000; }}
 http {{
+    log_format davit '$time_iso8601 $upstream_addr method=$request_method path="$request_uri" host=$host '
+                     'request_id=$request_id fwd="$remote_addr" connect=$upstream_connect_time service=$request_time '
+                     'status=$status bytes=$bytes_sent protocol=$server_protocol tls=$https';
     access_log off;
     client_body_temp_path DIR/1; proxy_temp_path DIR/2; fastcgi_temp_path DIR/3; uwsgi_temp_path DIR/4;
     scgi_temp_path DIR/5;
@@ -136,7 +162,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-For $remote_addr;{"" if bare else same_job}
         }}
     }}
 }}
@@ -165,19 +191,25 @@ class Davit:
         self.gateway.instance("hello", "v1.g0.1", "ready", ("127.0.0.1", target))
         wait_for(lambda: self.gateway.get(HOST)[0] == 200, "davit answers")
 
+    def pids(self):
+        return [self.gateway.process.pid]  # which started HAProxy
+
     def close(self):
         self.gateway.close()
 
 
-def load(port, seconds, connections):
-    """(requests/s, 99th percentile in ms) by one load thread."""
+def load(peer, seconds, connections):
+    """(requests/s, 99th percentile in ms, µs of CPU a request cost the peer) by one load thread."""
+    before = cpu_seconds(peer.pids())
     out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{int(seconds)}s", "--latency", "-H", f"Host: {HOST}",
-                          f"http://127.0.0.1:{port}/"], check=True, capture_output=True, text=True).stdout
+                          f"http://127.0.0.1:{peer.port}/"], check=True, capture_output=True, text=True).stdout
     errors = re.search(r"Non-2xx|Socket errors", out)
     if errors:
         raise RuntimeError(out)
+    cpu = (cpu_seconds(peer.pids()) - before) * 1e6 / int(re.search(r"(\d+) requests in", out)[1])
     value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", out).groups()
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    p99 = float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), p99, cpu
 
 
 def main():
@@ -192,15 +224,15 @@ def main():
         peers["davit"] = Davit(target.port)
         peers["haproxy by hand"] = Hand(target.port)
         peers["haproxy by hand, bare"] = Hand(target.port, bare=True)
-        for name, make in (("nginx", nginx), ("caddy", caddy)):
-            if shutil.which(name):
+        for name, make in (("nginx", nginx), ("nginx, bare", lambda port: nginx(port, bare=True)), ("caddy", caddy)):
+            if shutil.which(name.split(",")[0]):
                 peers[name] = make(target.port)
             else:
                 print(f"{name} is not installed: left out")
         figures = {name: [] for name in peers}
         for _ in range(a.rounds):
             for name, peer in peers.items():
-                figures[name].append(load(peer.port, a.seconds, a.connections))
+                figures[name].append(load(peer, a.seconds, a.connections))
         lines = Path(peers["davit"].gateway.root / "var/log/davit/hello/router.log").exists()
     finally:
         for peer in reversed(list(peers.values())):
@@ -209,9 +241,10 @@ def main():
         raise RuntimeError("davit wrote no router log")
     for name, rounds in figures.items():
         ratio = statistics.median(d[0] / r[0] for d, r in zip(figures["davit"], rounds))
-        goal = "  goal >= 0.97" if name == "haproxy by hand" else ""
+        goal = "  goal >= 0.97" if name in ("haproxy by hand", "nginx") else ""
         print(f"{name:<22} {statistics.median(r[0] for r in rounds):9.0f} requests/s   "
-              f"p99 {statistics.median(r[1] for r in rounds):6.2f} ms   davit / it {ratio:5.3f}{goal}")
+              f"p99 {statistics.median(r[1] for r in rounds):6.2f} ms   CPU {statistics.median(r[2] for r in rounds):5.1f} us/request   "
+              f"davit / it {ratio:5.3f}{goal}")
 
 
 if __name__ == "__main__":
