@@ -1,7 +1,6 @@
 #include "api/change.h"
 
-#include <nettle/sha2.h>
-
+#include "api/audit.h"
 #include "base/time.h"
 
 enum { TRIES = 16 };
@@ -56,77 +55,6 @@ static void change_release(struct change *c)
     buf_release(&c->detail);
 }
 
-/* --- the audit log --------------------------------------------------------------------------- */
-
-static void sha256_hex(struct str text, char ret[65])
-{
-    struct sha256_ctx ctx;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&ctx);
-    sha256_update(&ctx, text.len, (const uint8_t *)text.ptr);
-    sha256_digest(&ctx, sizeof(digest), digest);
-    hex_encode(digest, sizeof(digest), ret);
-}
-
-static int event_at(struct store *s, int64_t number, struct event_head *ret, struct err *err)
-{
-    _cleanup_(kv_release) struct kv kv = {0};
-    _cleanup_free_ char *key = key_event(number);
-    int r = store_get(s, key, &kv, err);
-    if (r < 0)
-        return r;
-    ret->number = number;
-    sha256_hex((struct str){kv.value, kv.value_len}, ret->hash);
-    return 0;
-}
-
-/* Follows the log from where we think it ends. */
-static int catch_up(struct store *s, struct event_head *head, struct err *err)
-{
-    int r;
-    do
-        r = event_at(s, head->number + 1, head, err);
-    while (r == 0);
-    return r == -ERR_NOT_FOUND ? 0 : r;
-}
-
-/* The numbers have no gap, so that doubling and halving finds the last one. */
-int audit_find_end(struct store *s, struct event_head *ret, struct err *err)
-{
-    struct event_head low = {0};
-    int64_t step = 1;
-    int r;
-    while ((r = event_at(s, low.number + step, &low, err)) == 0)
-        step *= 2;
-    for (; r == -ERR_NOT_FOUND && step; step /= 2)
-        if ((r = event_at(s, low.number + step, &low, err)) == 0)
-            r = -ERR_NOT_FOUND;
-    if (r != -ERR_NOT_FOUND)
-        return err_wrap(err, "finding the end of the audit log");
-    *ret = low;
-    return 0;
-}
-
-static void add_event(struct change *c, const char *what, const char *app, struct event_head *next)
-{
-    _cleanup_(buf_release) struct buf json = BUF_INIT;
-    struct event_head *last = &c->api->last_event;
-    struct event e = {.number = last->number + 1,
-                      .when = c->now,
-                      .who = c->who->user,
-                      .from = c->who->from,
-                      .what = (char *)what,
-                      .app = (char *)app,
-                      .detail = c->detail.ptr,
-                      .previous = last->hash};
-    _cleanup_free_ char *key = key_event(e.number);
-    model_encode(&event_schema, &e, &json);
-    txn_expect(&c->txn, key, 0);
-    txn_put(&c->txn, key, buf_str(&json), 0);
-    next->number = e.number;
-    sha256_hex(buf_str(&json), next->hash);
-}
-
 /* --- committing ------------------------------------------------------------------------------ */
 
 /* The watch would bring it too, but only after the answer. */
@@ -156,7 +84,7 @@ static int attempt(struct change *c, const char *what, const char *app, change_f
         return MIN(r, 0);
     next = c->api->last_event;
     if (what)
-        add_event(c, what, app, &next);
+        audit_add(c, what, app, &next);
     r = store_txn(operator_store(c->api->op), &c->txn, &revision, err);
     if (r < 0)
         return r;
@@ -169,7 +97,7 @@ static int attempt(struct change *c, const char *what, const char *app, change_f
 static int refresh(struct api *api, const char *app, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
-    int r = catch_up(operator_store(api->op), &api->last_event, err);
+    int r = audit_catch_up(api, err);
     if (r < 0 || !app)
         return r;
     _cleanup_free_ char *prefix = xasprintf("/apps/%s/", app);

@@ -37,7 +37,4 @@ void change_delete_prefix(struct change *c, const char *prefix);
 /* Ourselves, for what nobody asked for: first start, the end of a push's connection. */
 extern const struct identity identity_davit;
 
-/* Finds the end of the audit log; once, at start. */
-int audit_find_end(struct store *s, struct event_head *ret, struct err *err);
-
 #endif

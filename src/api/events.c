@@ -26,7 +26,7 @@ static int read_event(struct api *api, int64_t number, struct event *ret, struct
 static size_t find_last(struct api *api, const char *app, size_t n, int64_t *ret)
 {
     size_t found = 0;
-    int64_t end = MAX(api->last_event.number - EVENTS_SEARCHED, 0);
+    int64_t end = MAX(api->last_event.number - EVENTS_SEARCHED, api->last_event.oldest - 1);
     for (int64_t i = api->last_event.number; i > end && found < n; i--) {
         _cleanup_(event_release) struct event e = {0};
         if (!app || (read_event(api, i, &e, NULL) == 0 && wanted(&e, app)))

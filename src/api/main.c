@@ -2,6 +2,7 @@
  * wakes the streams that wait for one. */
 #include "api/api.h"
 
+#include "api/audit.h"
 #include "api/builds.h"
 #include "api/change.h"
 #include "api/server.h"
@@ -37,7 +38,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     struct api *api = ctx;
     api->op = op;
     int r = make_folders(api->config, err);
-    if (r < 0 || (r = audit_find_end(operator_store(op), &api->last_event, err)) < 0 ||
+    if (r < 0 || (r = audit_find_ends(api, err)) < 0 ||
         (r = change_make(api, &identity_davit, "user.create", NULL, make_root, NULL, err)) < 0)
         return r;
     builds_cancel_orphans(api);

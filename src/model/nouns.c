@@ -94,6 +94,8 @@ SCHEMA(event, NEEDED(event, INT, number), FIELD(event, STRING, when), FIELD(even
        FIELD(event, STRING, from), FIELD(event, STRING, what), FIELD(event, STRING, app),
        FIELD(event, STRING, detail), FIELD(event, STRING, previous));
 
+SCHEMA(audit, NEEDED(audit, INT, oldest));
+
 bool process_type_is_phase(const char *type)
 {
     return streq(type, RELEASE_PHASE) || streq(type, POSTDEPLOY);

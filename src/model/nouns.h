@@ -213,6 +213,11 @@ struct event {
     char *previous; /* hex sha256 of the document of event number-1; empty for the first */
 };
 DEFINE_NOUN(event)
+/* /audit — where the log begins now that older events were dropped. Not there: with event 1. */
+struct audit {
+    int64_t oldest;
+};
+DEFINE_NOUN(audit)
 
 /* Keys. Each returns a new string, the caller's. */
 char *key_app(const char *app);
@@ -229,6 +234,7 @@ char *key_stack(const char *name);
 char *key_token(const char *hash);
 char *key_user(const char *name);
 char *key_event(int64_t number);
+#define KEY_AUDIT "/audit"
 /* Takes a key apart: key_match(key, "/apps/?/releases/?", parts). Each "?" in the pattern stands
  * for one component, put into parts[] (views into key). False if the key does not have that form or
  * has more components. */

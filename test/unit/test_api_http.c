@@ -368,6 +368,39 @@ static void test_audit_chain(void **state)
     assert_string_equal(e.previous, before);
 }
 
+/* The oldest events go; the chain of the others stays whole, also over a restart in between. */
+static void test_audit_log_is_bounded(void **state)
+{
+    (void)state;
+    enum { FOREIGN = 1300, CHANGES = 8, KEPT_MAX = 1000 + 100 };
+    _cleanup_(kv_list_release) struct kv_list events = {0};
+    assert_int_equal(store_list(world.store, "/events/", &events, NULL), 0);
+    int64_t number = (int64_t)events.n;
+    for (int i = 0; i < FOREIGN; i++) {
+        _cleanup_free_ char *key = key_event(++number);
+        put(key, &event_schema, &(struct event){.number = number, .what = (char *)"foreign"});
+    }
+    assert_int_equal(local("POST", "/v1/apps", "{\"name\":\"bounded\"}")->status, 201);
+    for (int i = 1; i < CHANGES; i++) {
+        if (i == CHANGES / 2) {
+            api_stop(SIGKILL);
+            api_start();
+        }
+        assert_int_equal(local("PUT", "/v1/apps/bounded/maintenance", "{\"on\":true}")->status,
+                         200);
+    }
+    kv_list_release(&events);
+    assert_int_equal(store_list(world.store, "/events/", &events, NULL), 0);
+    assert_in_range(events.n, 1000, KEPT_MAX);
+    _cleanup_(audit_release) struct audit a = {0};
+    assert_true(get(KEY_AUDIT, &audit_schema, &a));
+    int64_t first = number + CHANGES + 1 - (int64_t)events.n;
+    assert_int_equal(a.oldest, first);
+    _cleanup_free_ char *oldest = key_event(first);
+    assert_string_equal(events.items[0].key, oldest);
+    assert_contains(local("GET", "/v1/events?n=1000", NULL)->body.ptr, "\"maintenance.on\"");
+}
+
 static void test_events_follow(void **state)
 {
     (void)state;
@@ -457,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_scale_restart_maintenance),
         cmocka_unit_test(test_domains),
         cmocka_unit_test(test_audit_chain),
+        cmocka_unit_test(test_audit_log_is_bounded),
         cmocka_unit_test(test_events_follow),
         cmocka_unit_test(test_logs_follow),
         cmocka_unit_test(test_git),
