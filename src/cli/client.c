@@ -101,10 +101,10 @@ char *api_path(const char *pattern, ...)
     return buf_take(&b);
 }
 
-static int unreachable(const struct client *c, struct err *err)
+static int unreachable(const struct client *c, int r, struct err *err)
 {
-    if (err->code != ERR_UNAVAILABLE)
-        return -(int)err->code;
+    if (r != -ERR_UNAVAILABLE || !err)
+        return r;
     if (c->socket)
         return err_hint(err, "is davitd running? Start it with `davitd` as root, or name another "
                              "Davit by --root, --url or `davit login`");
@@ -145,7 +145,7 @@ static int send(struct cli *cli, struct http_request *q, const char *path,
     q->url = NULL;
     if (ret->status / 100 > 2)
         return refused(c, ret, err); /* what it answered says more than how it ended */
-    return r < 0 ? unreachable(c, err) : 0;
+    return r < 0 ? unreachable(c, r, err) : 0;
 }
 
 int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
