@@ -287,3 +287,55 @@ int netlink_remove(int nl, const char *name, struct err *err)
         return 0;
     return err_wrap(err, "removing interface %s", name);
 }
+
+/* The network of a route that leads away from `except`; false if it isn't one. */
+static bool route_network(const struct nlmsghdr *h, int except, struct netlink_address *ret)
+{
+    const struct rtmsg *m = NLMSG_DATA(h);
+    int left = (int)RTM_PAYLOAD(h), link = 0;
+    if (h->nlmsg_type != RTM_NEWROUTE || m->rtm_family != AF_INET || !m->rtm_dst_len)
+        return false;
+    *ret = (struct netlink_address){.prefix = m->rtm_dst_len};
+    for (const struct rtattr *a = RTM_RTA(m); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == RTA_DST)
+            memcpy(&ret->ip, RTA_DATA(a), sizeof(ret->ip));
+        else if (a->rta_type == RTA_OIF)
+            memcpy(&link, RTA_DATA(a), sizeof(link));
+    }
+    return !except || link != except;
+}
+
+int netlink_routes(int nl, const char *except, struct netlink_address **ret, size_t *ret_n,
+                   struct err *err)
+{
+    struct {
+        struct nlmsghdr header;
+        struct rtmsg ask;
+    } all = {.header = {.nlmsg_len = sizeof(all),
+                        .nlmsg_type = RTM_GETROUTE,
+                        .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+             .ask = {.rtm_family = AF_INET}};
+    int index = link_index(nl, except);
+    if (send(nl, &all, sizeof(all), 0) < 0)
+        return err_errno(err, "asking for the routes");
+    for (;;) {
+        _Alignas(NLMSG_ALIGNTO) char in[32768];
+        ssize_t n = TEMP_FAILURE_RETRY(recv(nl, in, sizeof(in), 0));
+        if (n < 0)
+            return err_errno(err, "asking for the routes");
+        size_t left = (size_t)n;
+        for (struct nlmsghdr *h = (void *)in; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            struct netlink_address to;
+            if (h->nlmsg_type == NLMSG_DONE)
+                return 0;
+            if (h->nlmsg_type == NLMSG_ERROR) {
+                errno = -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+                return err_errno(err, "asking for the routes");
+            }
+            if (!route_network(h, index, &to))
+                continue;
+            *ret = xrealloc(*ret, (*ret_n + 1) * sizeof(to));
+            (*ret)[(*ret_n)++] = to;
+        }
+    }
+}

@@ -39,6 +39,12 @@ int netlink_veth(int nl, const struct netlink_veth *v, struct err *err);
 int netlink_configure(int nl, const char *link, struct netlink_address address,
                       struct in_addr gateway, struct err *err);
 
+/* The networks that something of this machine has a route to, in any table, other than through
+ * `except`; default routes aside. Appended to *ret, an array of *ret_n that is the caller's to
+ * free. */
+int netlink_routes(int nl, const char *except, struct netlink_address **ret, size_t *ret_n,
+                   struct err *err);
+
 /* Removes the interface (a veth with its peer); one that isn't there is fine. */
 int netlink_remove(int nl, const char *name, struct err *err);
 bool netlink_exists(int nl, const char *name);

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "os/file.h"
-#include "os/netlink.h"
 #include "os/spawn.h"
 #include "run/wayout.h"
 
@@ -84,54 +83,104 @@ void network_rules(const struct network *n, struct buf *ret)
              net, NETWORK_PREFIX, b);
 }
 
-/* The network of an interface other than `except` (or of `only`, if given) that overlaps. */
-static bool interface_address(const struct ifaddrs *i, uint32_t *ret_address, uint32_t *ret_mask)
+/* ---- which network ---- */
+
+static bool overlaps(uint32_t base, const struct netlink_address *a)
 {
-    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !i->ifa_netmask)
-        return false;
-    *ret_address = ntohl(((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr.s_addr);
-    *ret_mask = ntohl(((const struct sockaddr_in *)(const void *)i->ifa_netmask)->sin_addr.s_addr);
-    return true;
+    unsigned prefix = MIN(a->prefix, (unsigned)NETWORK_PREFIX);
+    uint32_t mask = prefix ? UINT32_MAX << (32 - prefix) : 0;
+    return ((ntohl(a->ip.s_addr) ^ base) & mask) == 0;
 }
 
-static bool in_use(const struct ifaddrs *all, uint32_t base, const char *bridge)
+static bool in_use(uint32_t base, const struct netlink_address *used, size_t n, unsigned narrowest)
 {
-    uint32_t address, mask;
-    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
-        if (interface_address(i, &address, &mask) && !streq(i->ifa_name, bridge) &&
-            ((address ^ base) & mask & 0xffff0000) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (used[i].prefix >= narrowest && overlaps(base, &used[i]))
             return true;
     return false;
 }
 
-/* The network the bridge has, else the configured one, else the next that is free. */
+/* The i-th to try: the wish, those after it, 172.16.0.0/12, 192.168.0.0/16. 0: there is no such
+ * network, or it isn't a private one. */
+static uint32_t candidate(uint32_t wish, unsigned i)
+{
+    uint32_t near = (wish & 0xff000000) | ((wish + (i << 16)) & 0xff0000);
+    if (i < 256)
+        return i == 0 || near >> 24 == 10 ? near : 0;
+    return i < 272 ? 0xac100000 + ((i - 256) << 16) : 0xc0a80000;
+}
+
+uint32_t network_choose(uint32_t wish, const struct netlink_address *used, size_t n)
+{
+    /* If routes of others cover everything (10.0.0.0/8 of a VPN), part of a wide one has to go. */
+    const unsigned rounds[] = {0, NETWORK_PREFIX};
+    for (size_t r = 0; r < ARRAY_LEN(rounds); r++)
+        for (unsigned i = 0; i < 273; i++) {
+            uint32_t base = candidate(wish, i);
+            if (base && !in_use(base, used, n, rounds[r]))
+                return base;
+        }
+    return 0;
+}
+
+static bool interface_network(const struct ifaddrs *i, struct netlink_address *ret)
+{
+    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !i->ifa_netmask)
+        return false;
+    const struct sockaddr_in *ip = (const void *)i->ifa_addr, *mask = (const void *)i->ifa_netmask;
+    *ret =
+        (struct netlink_address){ip->sin_addr, (unsigned)__builtin_popcount(mask->sin_addr.s_addr)};
+    return true;
+}
+
+/* The networks of other interfaces, up or down; true if the bridge has one, which is *ret_own. */
+static bool gather_interfaces(const struct ifaddrs *all, const char *bridge,
+                              struct netlink_address **ret, size_t *ret_n, uint32_t *ret_own)
+{
+    struct netlink_address a;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+        if (!interface_network(i, &a))
+            continue;
+        if (streq(i->ifa_name, bridge)) {
+            *ret_own = ntohl(a.ip.s_addr) & 0xffff0000;
+            return true;
+        }
+        *ret = xrealloc(*ret, (*ret_n + 1) * sizeof(a));
+        (*ret)[(*ret_n)++] = a;
+    }
+    return false;
+}
+
+/* The network the bridge has, else the configured one, else another that is free. */
 static int choose_base(const struct config *c, uint32_t *ret, struct err *err)
 {
     struct netlink_address wish;
+    _cleanup_free_ struct netlink_address *used = NULL;
+    _cleanup_close_ int nl = -1;
+    size_t n = 0;
+    struct ifaddrs *all;
     int r = netlink_parse_address(c->network, &wish, err);
     if (r < 0 || wish.prefix != NETWORK_PREFIX)
         return err_set(err, ERR_INVALID, "network = %s: a network like 10.210.0.0/16 is needed",
                        c->network);
-    uint32_t base = ntohl(wish.ip.s_addr) & 0xffff0000, address, mask;
-    struct ifaddrs *all;
     if (getifaddrs(&all) < 0)
         return err_errno(err, "listing the interfaces");
-    r = -ERR_UNAVAILABLE;
-    for (const struct ifaddrs *i = all; r && i; i = i->ifa_next)
-        if (streq(i->ifa_name, c->bridge) && interface_address(i, &address, &mask)) {
-            *ret = address & 0xffff0000;
-            r = 0;
-        }
-    for (int tries = 0; r && tries < 250; tries++) {
-        if (!in_use(all, base, c->bridge)) {
-            *ret = base;
-            r = 0;
-        }
-        base = (base & 0xff000000) | ((base + 0x10000) & 0xff0000);
-    }
+    bool has_one = gather_interfaces(all, c->bridge, &used, &n, ret);
     freeifaddrs(all);
-    return r ? err_set(err, ERR_UNAVAILABLE, "every network near %s is in use", c->network) : 0;
+    if (has_one)
+        return 0;
+    if ((r = netlink_open(&nl, err)) < 0 || (r = netlink_routes(nl, c->bridge, &used, &n, err)) < 0)
+        return r;
+    uint32_t configured = ntohl(wish.ip.s_addr) & 0xffff0000;
+    *ret = network_choose(configured, used, n);
+    if (!*ret)
+        return err_set(err, ERR_UNAVAILABLE, "every private network is in use");
+    if (*ret != configured)
+        log_warning("network %s is in use by others: taking another one", c->network);
+    return 0;
 }
+
+/* ---- making it ---- */
 
 static int make_bridge(const struct network *n, struct err *err)
 {

@@ -6,6 +6,7 @@
 #define RUN_NETWORK_H
 
 #include "model/config.h"
+#include "os/netlink.h"
 
 struct network {
     const char *bridge; /* the configuration's */
@@ -14,9 +15,9 @@ struct network {
 
 enum { NETWORK_PREFIX = 16, NETWORK_TEXT = 16 };
 
-/* Makes the bridge and the rules, or checks that they are there. If the configured network is in
- * use by another interface the next free 10.N.0.0/16 is taken, and kept while the bridge is there.
- * Needs root. */
+/* Makes the bridge and the rules, or checks that they are there. If another interface or a route
+ * (a VPN's) uses the configured network the next free one is taken, and kept while the bridge is
+ * there. Needs root. */
 int network_ensure(const struct config *c, struct network *ret, struct err *err);
 /* Makes the rules again if somebody removed them, and opens the way out where somebody closed it
  * (run/wayout.h). Waits for a few programs; any thread. */
@@ -30,6 +31,10 @@ void network_address(const struct network *n, uint16_t host, char ret[NETWORK_TE
 uint16_t network_host(const char *address);
 /* The name of an instance's interface on the host, unique on the machine; at most 15 bytes. */
 char *network_hostif(const struct network *n, uint16_t host);
+
+/* The wish, or the first private network after it that has nothing in common with those in use; if
+ * there is none, one that only wider ones cover. 0: there is none. Pure; host byte order. */
+uint32_t network_choose(uint32_t wish, const struct netlink_address *used, size_t n);
 
 /* The rules as `nft -f -` takes them: replaces the whole table in one transaction. */
 void network_rules(const struct network *n, struct buf *ret);

@@ -1,7 +1,10 @@
 """The instances' network on a machine of its own: a network namespace, with another one for the world outside."""
 import contextlib
+import ipaddress
 import json
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -151,6 +154,74 @@ def test_rules_that_were_flushed_come_back(davit, machine):
     assert "somebody removed nft table" in (davit.log / "davitd.log").read_text()
 
 
+# What a process could try in order to look like another one on the network; says what it got away with. For 192.0.2.7
+# read: the address of somebody else on the bridge.
+SPOOF = r"""
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <net/ethernet.h>
+#include <netinet/ip.h>
+#include <netpacket/packet.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void say(const char *what, int failed) { printf("SPOOF %s %s\n", what, failed ? strerror(errno) : "worked"); }
+
+static int send_from(int option, int level)
+{
+    int s = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    struct sockaddr_in me = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(VICTIM)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = inet_addr("203.0.113.2")};
+    if (setsockopt(s, level, option, &on, sizeof(on)) || bind(s, (void *)&me, sizeof(me)))
+        return -1;
+    return sendto(s, "x", 1, 0, (void *)&to, sizeof(to)) < 0 ? -1 : 0;
+}
+
+int main(void)
+{
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq r = {.ifr_name = "eth0"};
+    struct arpreq a = {.arp_pa.sa_family = AF_INET, .arp_ha.sa_family = ARPHRD_ETHER, .arp_flags = ATF_COM | ATF_PERM, .arp_dev = "eth0"};
+    say("packet", socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ARP)) < 0);
+    say("raw", socket(AF_INET, SOCK_RAW, IPPROTO_RAW) < 0);
+    say("freebind", send_from(IP_FREEBIND, IPPROTO_IP));
+    say("transparent", send_from(IP_TRANSPARENT, IPPROTO_IP));
+    ((struct sockaddr_in *)&r.ifr_addr)->sin_family = AF_INET;
+    ((struct sockaddr_in *)&r.ifr_addr)->sin_addr.s_addr = inet_addr(VICTIM);
+    say("address", ioctl(s, SIOCSIFADDR, &r));
+    r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    say("mac", ioctl(s, SIOCSIFHWADDR, &r));
+    ((struct sockaddr_in *)&a.arp_pa)->sin_addr.s_addr = inet_addr(VICTIM);
+    say("neighbour", ioctl(s, SIOCSARP, &a));
+    fflush(stdout);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("user", ["app", "root"])
+def test_no_instance_can_pretend_to_be_another(davit, user):
+    victim = davit.instances("inside")[0]["ip"]
+    web = apps.web("one")
+    make = web["Makefile"].replace("all: web.c\n", f"all: web.c\n\tcc -DVICTIM='\"{victim}\"' -o spoof spoof.c\n")
+    files = {**web, "spoof.c": SPOOF, "Makefile": make, "Procfile": "web: id -un; ./spoof; exec ./web\n"}
+    if user == "root":
+        files["Dockerfile"] = "FROM davit/build\nWORKDIR /src\nCOPY . .\nRUN make\nUSER root\n"
+    folder = davit.checkout(files, "liar")
+    davit.create_app(f"liar-{user}", folder)
+    davit.push(folder)
+    said = wait_for(lambda: "listening" in (log := davit.cli("logs", "-a", f"liar-{user}")) and log, "its log")
+    assert f"app[web.1]: {user}\n" in said
+    tried = dict(re.findall(r"SPOOF (\w+) (.*)", said))
+    assert len(tried) == 7 and "worked" not in tried.values(), tried
+
+
 def test_new_resolvers_reach_new_instances(davit, resolvers):
     def asked(pid):
         return Path(f"/proc/{pid}/root/etc/resolv.conf").read_text()
@@ -171,6 +242,40 @@ def test_doctor_names_a_firewall_that_is_left_alone(davit, firewall, machine):
     machine.run("nft", "add", "rule", "inet", "mine", "to", "iifname", davit.bridge_name(), "accept")
     machine.run("nft", "add", "rule", "inet", "mine", "to", "oifname", davit.bridge_name(), "accept")
     assert reaches(davit) and doctor(davit)["way out"]["state"] == "ok"
+
+
+def network_of(davit):
+    """What its bridge has, which may be another than it was configured with."""
+    (link,) = json.loads(run("ip", "-4", "-j", "addr", "show", davit.bridge_name()))
+    (address,) = link["addr_info"]
+    davit.network = ipaddress.ip_network(f"{address['local']}/{address['prefixlen']}", strict=False)
+    return str(davit.network)
+
+
+def test_two_that_start_at_once_with_the_same_network(machine, world):
+    two = [Davit(start=False, stacks=False, network="10.66.0.0/16") for _ in range(2)]
+    try:
+        starts = [threading.Thread(target=d.start) for d in two]
+        for s in starts:
+            s.start()
+        for s in starts:
+            s.join()
+        assert sorted(map(network_of, two)) == ["10.66.0.0/16", "10.67.0.0/16"]
+        two[0].stop()
+        two[0].start()
+        assert sorted(map(network_of, two)) == ["10.66.0.0/16", "10.67.0.0/16"], "kept over a restart"
+    finally:
+        for d in two:
+            d.close()
+
+
+def test_a_network_somebody_has_a_route_to_is_not_taken(machine, world):
+    run("ip", "route", "add", "10.66.5.0/24", "via", "203.0.113.2")
+    run("ip", "route", "add", "blackhole", "10.67.0.0/16")
+    run("ip", "route", "add", "10.68.0.0/16", "via", "203.0.113.2", "table", "52")  # as Tailscale does
+    with Davit(stacks=False, network="10.66.0.0/16") as d:
+        assert network_of(d) == "10.69.0.0/16"
+        assert "10.66.0.0/16 is in use" in (d.log / "davitd.log").read_text()
 
 
 def test_teardown_takes_back_what_it_put_into_dockers_chains(machine, world):

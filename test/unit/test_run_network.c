@@ -1,7 +1,40 @@
-/* The instances' network: what is said to other people's firewalls. */
+/* The instances' network: which it is, and what is said to other people's firewalls. */
 #include "cm.h"
 
+#include <arpa/inet.h>
+
+#include "run/network.h"
 #include "run/wayout.h"
+
+static void the_network_that_is_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wish, *used[4], *taken;
+    } cases[] = {
+        {"10.210.0.0", {NULL}, "10.210.0.0"},
+        {"10.210.0.0", {"192.168.1.5/24", "10.211.0.0/16"}, "10.210.0.0"},
+        {"10.210.0.0", {"10.210.7.1/24"}, "10.211.0.0"},
+        {"10.210.0.0", {"10.210.255.255"}, "10.211.0.0"},
+        {"10.255.0.0", {"10.255.0.1/16", "10.0.0.0/15"}, "10.2.0.0"},
+        {"10.210.0.0", {"10.128.0.0/9"}, "10.0.0.0"},
+        {"10.210.0.0", {"10.0.0.0/8"}, "172.16.0.0"},
+        {"10.210.0.0", {"10.0.0.0/8", "172.17.0.1/16", "172.16.0.0/24"}, "172.18.0.0"},
+        {"10.210.0.0", {"10.0.0.0/8", "172.16.0.0/12"}, "192.168.0.0"},
+        {"10.210.0.0", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}, "10.210.0.0"},
+        {"10.210.0.0", {"0.0.0.0/1", "128.0.0.0/1", "10.210.0.0/20"}, "10.211.0.0"},
+        {"172.20.0.0", {"172.20.0.0/16"}, "172.16.0.0"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct netlink_address used[4];
+        size_t n = 0;
+        struct err err;
+        for (; n < 4 && cases[i].used[n]; n++)
+            assert_ok(netlink_parse_address(cases[i].used[n], &used[n], &err), err);
+        uint32_t taken = network_choose(ntohl(inet_addr(cases[i].wish)), used, n);
+        assert_string_equal(inet_ntoa((struct in_addr){htonl(taken)}), cases[i].taken);
+    }
+}
 
 static char *rules(const char *forward, const char *docker_user, bool open)
 {
@@ -55,6 +88,7 @@ static void what_was_opened_is_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_network_that_is_taken),
         cmocka_unit_test(what_is_open_is_left_alone),
         cmocka_unit_test(what_is_closed_is_opened),
         cmocka_unit_test(what_was_opened_is_closed),
