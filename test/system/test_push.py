@@ -1,5 +1,6 @@
 """The newcomer's path: create, push, see it live, look, scale, change, go back, destroy."""
 import json
+import sqlite3
 import threading
 
 import apps
@@ -192,9 +193,22 @@ def test_davitd_killed_and_restarted_touches_nothing(davit):
     assert sorted(davit.shim_pids()) == shims
 
 
+def keys(davit):
+    """All keys of the store but the audit log and the tokens git signs in with."""
+    with sqlite3.connect(f"file:{davit.state}/store/state.db?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT key FROM revisions WHERE latest AND value IS NOT NULL")
+        return {key for key, in rows if not key.startswith(("/events/", "/tokens/"))}
+
+
 def test_destroy_leaves_nothing_of_the_app(davit):
-    folder = create(davit, "gone", apps.static("here"))
-    davit.push(folder)
+    """And takes nothing from another whose name begins alike."""
+    before = keys(davit)
+    davit.push(create(davit, "gone2", apps.static("still here")))
+    with_other = keys(davit)
+    davit.push(create(davit, "gone", apps.static("here")))
+    davit.cli("domains", "add", "-a", "gone", "gone.example.com")
+    davit.cli("config", "set", "-a", "gone", "A=1")
+    assert "/routing/gone" in keys(davit)
     refused = davit.cli("apps", "destroy", "gone", ok=False, stdin=-3)
     assert refused.returncode != 0, "asks before it destroys"
     davit.cli("apps", "destroy", "gone", "--confirm", "gone")
@@ -202,3 +216,7 @@ def test_destroy_leaves_nothing_of_the_app(davit):
     wait_for(lambda: not any("gone.web" in " ".join(a) for a in davit.processes().values()), "no shim")
     assert not (davit.state / "git/gone.git").exists()
     assert davit.cli("apps", "show", "gone", ok=False).returncode == 1
+    wait_for(lambda: keys(davit) == with_other, "nothing of it in the store, and all of the other")
+    assert davit.get("gone2")[:2] == (200, "still here") and states(davit, "gone2") == [("web.1", "ready")]
+    davit.cli("apps", "destroy", "gone2", "--confirm", "gone2")
+    wait_for(lambda: keys(davit) == before, "nothing of either")
