@@ -42,6 +42,8 @@ struct git {
     struct child *child;
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
+    uint64_t received;  /* bytes of the body */
+    bool can_say;       /* the pusher reads what is said beside the answer (side-band-64k) */
     struct buf shallow; /* where the pusher's history is cut off: commits, a blank after each */
     z_stream *gunzip;   /* NULL: the body is not compressed */
     size_t inflated;
@@ -197,12 +199,15 @@ static int receive(struct request *rq, const char *data, size_t n, size_t *ret_t
     *ret_taken = n;
     if (!g->child) {
         note_shallow(g, (struct str){data, n});
+        g->can_say = memmem(data, n, "side-band-64k", strlen("side-band-64k"));
         int r = start_with_pipe(g, err);
         if (r < 0)
             return r;
     }
-    if (g->in < 0)
+    if (g->in < 0) {
+        g->received += n;
         return 0;
+    }
     ssize_t w = TEMP_FAILURE_RETRY(write(g->in, data, n));
     if (w < 0 && errno != EAGAIN) {
         close_in(g);
@@ -210,7 +215,28 @@ static int receive(struct request *rq, const char *data, size_t n, size_t *ret_t
         *ret_taken = w < 0 ? 0 : (size_t)w;
         fdwatch_go_on(g->writable);
     }
+    g->received += *ret_taken;
     return 0;
+}
+
+/* A pkt-line of the second band: git shows it as "remote: …". Only before git's own answer, whose
+ * lines it must not tear. */
+static void say(struct git *g, const char *text)
+{
+    buf_addf(&g->stream.pending, "%04zx\2%s", 5 + strlen(text), text);
+}
+
+/* git itself only says "pack exceeds maximum allowed size". */
+static void explain_limit(struct git *g)
+{
+    long long max = g->rq->api->config->upload_max;
+    if (!g->can_say || g->received <= (uint64_t)max << 20)
+        return;
+    _cleanup_free_ char *text =
+        xasprintf(" !     This push is larger than %lld MiB, the limit upload_max in davit.conf.\n"
+                  "       Take large files out of its history, or raise the limit.\n",
+                  max);
+    say(g, text);
 }
 
 /* --- a compressed body ----------------------------------------------------------------------- */
@@ -317,6 +343,7 @@ static int finish(struct request *rq, struct err *err)
     close_in(g);
     rq->release = NULL; /* the stream's from here on */
     stream_init(&g->stream, &g->ops, rq);
+    explain_limit(g);
     if (g->advertise)
         buf_adds(&g->stream.pending, g->service->preamble);
     if (full) {

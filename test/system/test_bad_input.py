@@ -183,6 +183,15 @@ def test_many_files(davit):
     assert davit.get("many", "/d99/f19999.txt")[:2] == (200, "19999")
 
 
+def test_a_push_over_the_limit_says_which(new_davit):
+    d = new_davit(stacks=False, upload_max=1)
+    folder = d.checkout({"Procfile": "web: x", "large": os.urandom(3 << 20)}, "large")
+    d.create_app("large", folder)
+    push = d.push(folder, ok=False)
+    assert push.returncode != 0 and "remote:  !     This push is larger than 1 MiB, the limit upload_max" in push.stderr
+    assert "pack exceeds maximum allowed size" in push.stderr
+
+
 @pytest.mark.slow
 def test_one_file_of_a_gigabyte(davit):
     folder = create(davit, "big", apps.static("big"))
