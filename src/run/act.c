@@ -175,8 +175,8 @@ void act_forget_lines(const struct member *m)
 {
     _cleanup_(strv_release) struct strv tails = {0};
     tails_of(m, &tails);
-    for (size_t i = 0; i < tails.n; i++)
-        unlink(tails.items[i]);
+    for (size_t i = 0; i < 3; i++) /* see shim/tail.h */
+        unlink(tails.items[(i + 1) % 2]);
 }
 
 /* 2026-09-16T15:13:46.677020+00:00 app[web.1]: text */

@@ -15,13 +15,18 @@ void tail_release(struct tail *t)
     tail_init(t, NULL);
 }
 
+static bool is_linked(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink;
+}
+
 /* Whether somebody still wants it. */
 static bool is_there(struct tail *t)
 {
-    struct stat st;
     if (t->fd < 0)
         t->fd = open(t->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
-    return t->fd >= 0 && fstat(t->fd, &st) == 0 && st.st_nlink;
+    return is_linked(t->fd);
 }
 
 static bool rotate(struct tail *t)
@@ -29,10 +34,13 @@ static bool rotate(struct tail *t)
     _cleanup_free_ char *older = xasprintf("%s.1", t->path);
     if (rename(t->path, older) < 0)
         return false;
-    closep(&t->fd);
+    _cleanup_close_ int old = t->fd;
     t->size = 0;
     t->fd = open(t->path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return t->fd >= 0;
+    bool wanted = is_linked(old); /* else the new one was made behind the back of who removed it */
+    if (!wanted)
+        unlink(t->path);
+    return wanted && t->fd >= 0;
 }
 
 void tail_add(struct tail *t, const char *lines, size_t n)

@@ -148,8 +148,8 @@ def test_the_last_lines_of_a_failed_release_are_its_own(davit):
     log = json.loads(davit.cli("releases", "show", "v2", "-a", "chatty", "--json"))["status"]["log"]
     assert [line for line in log if line.startswith("app")] == ["app[web.1]: the new one begins", "app[web.1]: it gives up"] * 3
     assert "the old one goes on" in davit.cli("logs", "-a", "chatty")
-    tails = [p.name for p in (davit.run_dir / "instances").glob("chatty.*/tail*")]
-    assert tails == [], "what serves needs none"
+    assert list((davit.run_dir / "instances").glob("chatty.web.v1.*/spec")), "it serves"
+    assert not list((davit.run_dir / "instances").glob("chatty.web.v1.*/tail*")), "and needs none"
 
 
 def test_who_never_thought_of_sigterm_ends_at_once(new_davit):
