@@ -13,11 +13,6 @@ int log_pipe_for_writer(int dir_fd, struct err *err);
 /* A non-blocking one to read from. */
 int log_pipe_for_reader(int dir_fd, struct err *err);
 
-/* The tab-separated fields of a raw line (conf.c's LOG_FORMAT) → the app it belongs to and the
- * final line with its newline, appended to *ret; it begins with `when`. False: not a request of an
- * app. */
-bool log_format_line(struct str raw, const char *when, struct str *ret_app, struct buf *ret);
-
 struct router_log;
 struct router_log *router_log_new(const struct config *c, int pipe_fd);
 void router_log_free(struct router_log *l);

@@ -1,5 +1,5 @@
 /* A raw log line from HAProxy, whose path, host and id come from whoever sends requests. */
-#include "gateway/log.h"
+#include "gateway/logline.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

@@ -2,7 +2,7 @@
 #include "cm.h"
 
 #include "gateway/conf.h"
-#include "gateway/log.h"
+#include "gateway/logline.h"
 
 #define RAW(app, end, status, backend, server, rest)                                               \
     app "\t" end "\t" status "\t" backend "\t" server "\tGET\tshop.d\tid-1\t1.2.3.4\t" rest
