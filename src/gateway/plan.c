@@ -57,96 +57,6 @@ static void add_drained(struct planner *p, const struct want_instance *i)
     a->value = xstrdup(i->id);
 }
 
-/* --- sorting and finding ---------------------------------------------------------------------- */
-
-static int compare_apps(const void *a, const void *b)
-{
-    return strcmp(((const struct want_app *)a)->name, ((const struct want_app *)b)->name);
-}
-
-static int compare_instances(const void *a, const void *b)
-{
-    const struct want_instance *x = a, *y = b;
-    int r = strcmp(x->app, y->app);
-    return r ? r : strcmp(x->id, y->id);
-}
-
-/* Of two apps that want one host the first by name gets it. */
-static int compare_hosts(const void *a, const void *b)
-{
-    const struct want_host *x = a, *y = b;
-    int r = strcmp(x->host, y->host);
-    return r ? r : strcmp(x->app, y->app);
-}
-
-static void sort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *))
-{
-    if (n > 1)
-        qsort(items, n, size, compare);
-}
-
-void wanted_sort(struct wanted *w)
-{
-    sort(w->apps, w->n_apps, sizeof(*w->apps), compare_apps);
-    sort(w->instances, w->n_instances, sizeof(*w->instances), compare_instances);
-    sort(w->hosts, w->n_hosts, sizeof(*w->hosts), compare_hosts);
-}
-
-static int compare_text(struct str a, const char *b)
-{
-    size_t n = strlen(b);
-    int r = memcmp(a.ptr, b, MIN(a.len, n));
-    return r ? r : (a.len > n) - (a.len < n);
-}
-
-/* The instances of an app: the first of them and how many. */
-static const struct want_instance *instances_of(const struct wanted *w, struct str app, size_t *ret)
-{
-    size_t low = 0, high = w->n_instances;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (compare_text(app, w->instances[mid].app) > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    size_t end = low;
-    while (end < w->n_instances && !compare_text(app, w->instances[end].app))
-        end++;
-    *ret = end - low;
-    return low < end ? &w->instances[low] : NULL;
-}
-
-static const struct want_instance *instance_of(const struct wanted *w, const char *server)
-{
-    struct str app, process, id;
-    if (!server_name_parts(str_of(server), &app, &process, &id))
-        return NULL;
-    size_t n;
-    const struct want_instance *i = instances_of(w, app, &n);
-    for (size_t k = 0; k < n; k++) {
-        if (!compare_text(id, i[k].id))
-            return &i[k];
-    }
-    return NULL;
-}
-
-bool wanted_has_app(const struct wanted *w, struct str name)
-{
-    size_t low = 0, high = w->n_apps;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = compare_text(name, w->apps[mid].name);
-        if (!order)
-            return true;
-        if (order > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return false;
-}
-
 /* --- which backend an app has ------------------------------------------------------------------
  */
 
@@ -184,7 +94,8 @@ static void find_homes(struct planner *p)
             !(pool_number(backend) <= s->pool && p->used[pool_number(backend)]))
             note_home(p, app, backend);
     }
-    sort(p->homes, p->n_homes, sizeof(*p->homes), compare_homes);
+    if (p->n_homes)
+        qsort(p->homes, p->n_homes, sizeof(*p->homes), compare_homes);
 }
 
 static const char *home_of(const struct planner *p, const char *app)
@@ -246,7 +157,7 @@ static bool can_serve(const struct want_instance *i)
 static void plan_app(struct planner *p, const struct want_app *app)
 {
     size_t n, ready = 0;
-    const struct want_instance *instances = instances_of(p->want, str_of(app->name), &n);
+    const struct want_instance *instances = wanted_instances(p->want, str_of(app->name), &n);
     for (size_t i = 0; i < n; i++)
         ready += can_serve(&instances[i]);
     _cleanup_free_ char *taken = NULL;
@@ -351,7 +262,7 @@ static void plan_leaving(struct planner *p)
 {
     for (size_t i = 0; i < p->have->n_servers; i++) {
         const struct server *v = &p->have->servers[i];
-        const struct want_instance *instance = instance_of(p->want, v->name);
+        const struct want_instance *instance = wanted_instance(p->want, v->name);
         if (instance && can_serve(instance) && wanted_has_app(p->want, str_of(instance->app)))
             continue;
         if (instance && instance->state == INSTANCE_DRAINING)
