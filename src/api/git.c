@@ -4,10 +4,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
-#include <zlib.h>
 
 #include "api/child.h"
 #include "api/fdwatch.h"
+#include "api/git_env.h"
+#include "api/gunzip.h"
 #include "api/repo.h"
 #include "api/stream.h"
 #include "api/upkeep.h"
@@ -42,11 +43,10 @@ struct git {
     struct child *child;
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
-    uint64_t received;  /* bytes of the body */
-    bool can_say;       /* the pusher reads what is said beside the answer (side-band-64k) */
-    struct buf shallow; /* where the pusher's history is cut off: commits, a blank after each */
-    z_stream *gunzip;   /* NULL: the body is not compressed */
-    size_t inflated;
+    uint64_t received;     /* bytes of the body */
+    bool can_say;          /* the pusher reads what is said beside the answer (side-band-64k) */
+    struct buf shallow;    /* where the pusher's history is cut off: commits, a blank after each */
+    struct gunzip *gunzip; /* NULL: the body is not compressed */
 };
 
 enum {
@@ -54,60 +54,7 @@ enum {
     PUSH_ROOM_MIN = 4 << 20, /* bytes free on the disk for a push to begin */
 };
 
-/* --- what git is told ------------------------------------------------------------------------ */
-
-static void add_setting(struct strv *env, size_t *n, const char *name, const char *value)
-{
-    strv_addf(env, "GIT_CONFIG_KEY_%zu=%s", *n, name);
-    strv_addf(env, "GIT_CONFIG_VALUE_%zu=%s", *n, value);
-    ++*n;
-}
-
-static void add_settings(struct strv *env, const struct config *c)
-{
-    size_t n = 0;
-    _cleanup_free_ char *hooks = path_join(c->libexec, "hooks"),
-                        *max = xasprintf("%lldm", (long long)c->upload_max);
-    add_setting(env, &n, "core.hooksPath", hooks);
-    add_setting(env, &n, "receive.fsckObjects", "true");
-    add_setting(env, &n, "receive.maxInputSize", max);
-    /* A branch must not point to what power loss took away. The hook sees to the objects. */
-    add_setting(env, &n, "core.fsync", "committed,-loose-object,reference");
-    /* In quarantine the repository is its own alternate, whose refs a further git would list. */
-    add_setting(env, &n, "core.alternateRefsCommand", "/bin/true");
-    /* Every second something for the proxy to write: that is how it notices who has gone. */
-    add_setting(env, &n, "receive.keepAlive", "1");
-    add_setting(env, &n, "receive.autogc", "false"); /* upkeep.h does it, not in anybody's push */
-    strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
-}
-
-static const char *branch_of(struct api *api, const char *app)
-{
-    _cleanup_free_ char *key = key_app(app);
-    const struct app *a = mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
-    return a && a->branch ? a->branch : "";
-}
-
-/* Nothing of our own environment but what is here. */
-static void make_env(const struct git *g, struct strv *env)
-{
-    const struct config *c = g->rq->api->config;
-    const char *protocol = request_header(g->rq, "Git-Protocol");
-    strv_add(env, "PATH=/usr/local/bin:/usr/bin:/bin");
-    strv_add(env, "HOME=/nonexistent");
-    strv_add(env, "LC_ALL=C.UTF-8");
-    strv_add(env, "GIT_CONFIG_NOSYSTEM=1");
-    strv_add(env, "GIT_CONFIG_GLOBAL=/dev/null");
-    if (protocol && strlen(protocol) <= 64)
-        strv_addf(env, "GIT_PROTOCOL=%s", protocol);
-    strv_addf(env, "DAVIT_SOCKET=%s/davit.sock", c->run);
-    strv_addf(env, "DAVIT_APP=%s", g->app);
-    strv_addf(env, "DAVIT_USER=%s", g->rq->who.user);
-    strv_addf(env, "DAVIT_FROM=%s", g->rq->who.from);
-    strv_addf(env, "DAVIT_BRANCH=%s", branch_of(g->rq->api, g->app));
-    strv_addf(env, "DAVIT_SHALLOW=%s", g->shallow.ptr ? g->shallow.ptr : "");
-    add_settings(env, c);
-}
+/* --- starting it ---------------------------------------------------------------------------- */
 
 static int make_pipe(int *ret_read, int *ret_write, int *ours, struct err *err)
 {
@@ -135,7 +82,7 @@ static int start(struct git *g, int in, struct err *err)
     if (g->advertise)
         strv_add(&argv, "--http-backend-info-refs");
     strv_add(&argv, path);
-    make_env(g, &env);
+    git_env(g->rq, g->app, g->shallow.ptr ? g->shallow.ptr : "", &env);
     int r = make_pipe(&g->out, &out, &g->out, err);
     if (r < 0)
         return r;
@@ -248,35 +195,15 @@ static int start_gunzip(struct git *g, struct err *err)
     g->in = memfd_create("git request", MFD_CLOEXEC);
     if (g->in < 0)
         return err_errno(err, "making room for the request");
-    g->gunzip = xcalloc(1, sizeof(*g->gunzip));
-    if (inflateInit2(g->gunzip, 15 + 16 /* gzip */) != Z_OK)
-        return err_set(err, ERR_INTERNAL, "zlib didn't start");
-    return 0;
+    return gunzip_new(INFLATED_MAX, &g->gunzip, err);
 }
 
 static int receive_gzip(struct request *rq, const char *data, size_t n, size_t *ret_taken,
                         struct err *err)
 {
     struct git *g = rq->state;
-    char plain[16 * 1024];
-    int r = Z_OK;
     *ret_taken = n;
-    g->gunzip->next_in = (Bytef *)(uintptr_t)data;
-    g->gunzip->avail_in = (uInt)n;
-    do {
-        g->gunzip->next_out = (Bytef *)plain;
-        g->gunzip->avail_out = sizeof(plain);
-        r = inflate(g->gunzip, Z_NO_FLUSH);
-        size_t got = sizeof(plain) - g->gunzip->avail_out;
-        if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
-            return err_set(err, ERR_INVALID, "the body is not gzip");
-        if ((g->inflated += got) > INFLATED_MAX)
-            return err_set(err, ERR_TOO_LARGE, "the request is larger than %d MiB",
-                           INFLATED_MAX >> 20);
-        if (fd_write_all(g->in, plain, got, err) < 0)
-            return err_wrap(err, "taking in the request");
-    } while (r == Z_OK && !g->gunzip->avail_out);
-    return 0;
+    return gunzip_to(g->gunzip, data, n, g->in, err);
 }
 
 /* --- git → the answer ------------------------------------------------------------------------ */
@@ -310,9 +237,7 @@ static void git_free(struct git *g)
     closep(&g->out);
     if (g->child)
         child_let_go(g->child);
-    if (g->gunzip)
-        inflateEnd(g->gunzip);
-    free(g->gunzip);
+    gunzip_free(g->gunzip);
     buf_release(&g->shallow);
     free(g->app);
     free(g);

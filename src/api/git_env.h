@@ -1,0 +1,11 @@
+/* What git and our hook are told when they run for a request: settings and who is pushing. */
+#ifndef API_GIT_ENV_H
+#define API_GIT_ENV_H
+
+#include "api/request.h"
+
+/* The whole environment, nothing of our own. shallow: commits where the pusher's history is cut
+ * off, a blank after each; "" for none. */
+void git_env(struct request *rq, const char *app, const char *shallow, struct strv *ret);
+
+#endif
