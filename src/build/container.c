@@ -214,11 +214,18 @@ static int make_bundle(struct run *run, struct err *err)
     return r ? r : write_config(run, err);
 }
 
+/* MiB. The setting, but never all of a small machine's memory: the apps need theirs. */
+static int64_t memory_limit(const struct config *c)
+{
+    int64_t machine = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) >> 20;
+    return MIN(c->build_memory, machine / 4 * 3);
+}
+
 static int make_group(const struct run *run, struct err *err)
 {
     const struct config *c = run->c->config;
     return cgroup_make(run->cgroup,
-                       &(struct cgroup_limits){.memory = c->build_memory << 20,
+                       &(struct cgroup_limits){.memory = memory_limit(c) << 20,
                                                .pids = PIDS_MAX,
                                                .cpu_weight = c->build_cpu_weight},
                        err);
@@ -252,7 +259,7 @@ int container_run(const struct container *c, struct output *out, int *ret_status
         output_warning(out,
                        "A process was killed: a build may use %lld MiB of memory "
                        "(setting build_memory)",
-                       (long long)c->config->build_memory);
+                       (long long)memory_limit(c->config));
     if (cgroup_kill(run.cgroup, KILL_MS, NULL) == 0)
         cgroup_remove(run.cgroup, NULL);
     return r;
