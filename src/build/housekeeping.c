@@ -264,8 +264,7 @@ void chores_do(const struct config *c, struct image_store *images, const struct 
     remove_others(builds, &chores->builds, UPLOAD_SECONDS);
     remove_others(apps, &chores->apps, DESTROYED_SECONDS);
     limit_caches(c, &chores->apps);
-    /* A build holds layers that no image names yet, for as long as it may take. */
-    if (image_gc(images, &chores->images, c->build_timeout + 600, &stats, &err) < 0)
+    if (image_gc(images, &chores->images, chores->grace_s, &stats, &err) < 0)
         complain("collecting images", &err);
     else if (stats.layers || stats.images)
         log_info("collected %llu images and %llu layers, %llu MiB",

@@ -11,6 +11,7 @@ enum {
     BUILDS_KEPT = 20,              /* finished ones an app keeps, with their output */
     HOUSEKEEPING_DELAY_MS = 10000, /* after a build, for all builds within that time together */
     DESTROYED_DELAY_MS = 90000,    /* after an app is gone */
+    LAYER_GRACE_S = 30,            /* longer than any step between a layer and its image's name */
 };
 
 /* What to keep and what to remove, on owned copies for a worker. */
@@ -19,6 +20,7 @@ struct chores {
     struct strv apps;   /* that there are */
     struct strv builds; /* ids whose folders stay, */
     struct strv gone;   /* and of those that the store has just forgotten */
+    int64_t grace_s;    /* layers that came or were used since may be of a build that runs */
 };
 
 void chores_release(struct chores *c);

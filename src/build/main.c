@@ -32,8 +32,8 @@ struct builder {
     struct job *jobs;
     size_t apps; /* how many there were at the last pass */
     struct chores chores;
-    int64_t chores_due; /* mono ms; INT64_MAX: nothing to tidy up */
-    bool chores_run;
+    int64_t chores_due;            /* mono ms; INT64_MAX: nothing to tidy up */
+    bool chores_run, chores_again; /* again: once what is young now has passed its grace */
     uv_work_t chores_work;
     struct refresher refresher;
 };
@@ -119,8 +119,7 @@ static void on_chores_done(uv_work_t *work, int status)
 
 static void want_chores(struct builder *b, int64_t now, int64_t delay)
 {
-    if (b->chores_due == INT64_MAX)
-        b->chores_due = now + delay;
+    b->chores_due = MIN(b->chores_due, now + delay);
 }
 
 /* An app that is gone leaves its cache and its images. */
@@ -135,6 +134,16 @@ static void look_for_destroyed(struct builder *b, int64_t now)
     b->apps = n;
 }
 
+/* A build holds layers that no image names yet, and no release its image, for as long as it takes.
+ */
+static int64_t layer_grace(const struct builder *b, int64_t now)
+{
+    int64_t first = now;
+    for (const struct job *j = b->jobs; j; j = j->next)
+        first = MIN(first, j->started);
+    return (now - first) / 1000 + LAYER_GRACE_S;
+}
+
 static void tidy_up(struct builder *b, int64_t now)
 {
     struct err err;
@@ -143,11 +152,13 @@ static void tidy_up(struct builder *b, int64_t now)
         return;
     if (now < b->chores_due)
         return operator_wake_at(b->op, b->chores_due);
-    b->chores_due = INT64_MAX;
+    b->chores_due = b->chores_again ? now + LAYER_GRACE_S * 1000 + 5000 : INT64_MAX;
+    b->chores_again = false;
     if (chores_gather(b->op, &b->chores, &err) < 0) {
         log_warning("tidying up: %s", err.msg);
         return chores_release(&b->chores);
     }
+    b->chores.grace_s = layer_grace(b, now);
     b->chores_run = true;
     b->chores_work.data = b;
     uv_queue_work(operator_loop(b->op), &b->chores_work, on_chores, on_chores_done);
@@ -203,6 +214,7 @@ static void act(struct builder *b, const struct build *build, const struct candi
     case BUILD_FORGET:
         forget_job(b, j);
         want_chores(b, time_mono_ms(), HOUSEKEEPING_DELAY_MS);
+        b->chores_again = true;
         break;
     case BUILD_REFUSE:
         give_up(b, build, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
@@ -250,6 +262,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     _cleanup_free_ char *dir = path_join(b->config->state, "images");
     b->op = op;
     b->chores_due = time_mono_ms() + HOUSEKEEPING_DELAY_MS;
+    b->chores_again = true;
     container_clean(b->config);
     int r = firewall_set(b->config, err);
     if (r < 0)

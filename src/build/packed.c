@@ -9,12 +9,6 @@
 
 /* --- the result of the build before, if nothing it depended on has changed -------------------- */
 
-static bool layer_there(struct work *w, const char *diff_id)
-{
-    _cleanup_free_ char *path = image_layer_path(w->images, diff_id);
-    return path_exists(path);
-}
-
 /* The stacks may have been made anew since: then what was compiled on them is compiled again. */
 static bool stacks_unchanged(struct work *w)
 {
@@ -33,7 +27,7 @@ static bool reuse(struct work *w, const struct choice *choice)
     const struct record *last = &w->last;
     if (!last->reusable || !last->buildpacks || !streq(last->buildpacks, choice->digest) ||
         !depends_unchanged(last, w->source.dir, &w->vars) || !stacks_unchanged(w) ||
-        (last->compiled && !layer_there(w, last->compiled)))
+        (last->compiled && !image_layer_use(w->images, last->compiled)))
         return false;
     record_copy(last, &w->record);
     output_step(&w->out, "%s app detected", last->title);

@@ -106,17 +106,6 @@ static int import_layer(struct image_store *s, struct bundle *b, const struct pi
     return layer_publish(s, in.dir, diff_id, &info, in.recipe, result.entries, err);
 }
 
-/* Keeps a layer that is there from the collector; false if it isn't. */
-static int keep_layer(struct image_store *s, const char *diff_id, bool *ret, struct err *err)
-{
-    _cleanup_close_ int lock = -1;
-    _cleanup_free_ char *tar = xasprintf("layers/%s.tar", digest_hex(diff_id));
-    int r = store_lock(s, false, &lock, err);
-    if (!r)
-        *ret = layer_exists(s, diff_id) && store_touch(s, tar);
-    return r;
-}
-
 static int import_layers(struct image_store *s, struct bundle *b, const struct picked *p,
                          const struct strv *diff_ids, const struct unpack_limits *limits,
                          struct err *err)
@@ -125,9 +114,8 @@ static int import_layers(struct image_store *s, struct bundle *b, const struct p
         return err_set(err, ERR_INVALID, "%zu layers, but %zu in the configuration", p->n,
                        diff_ids->n);
     for (size_t i = 0; i < p->n; i++) {
-        bool there;
-        int r = keep_layer(s, diff_ids->items[i], &there, err);
-        if (!r && !there)
+        int r = 0;
+        if (!image_layer_use(s, diff_ids->items[i]))
             r = import_layer(s, b, &p->layers[i], diff_ids->items[i], limits, err);
         if (r < 0)
             return err_wrap(err, "layer %zu of %zu", i + 1, p->n);

@@ -74,6 +74,15 @@ bool layer_exists(struct image_store *s, const char *diff_id)
            S_ISDIR(st.st_mode);
 }
 
+bool image_layer_use(struct image_store *s, const char *diff_id)
+{
+    _cleanup_close_ int lock = -1;
+    if (!digest_valid(diff_id) || store_lock(s, false, &lock, NULL) < 0)
+        return false;
+    _cleanup_free_ char *tar = xasprintf("layers/%s.tar", digest_hex(diff_id));
+    return layer_exists(s, diff_id) && store_touch(s, tar);
+}
+
 static const char *const kinds[] = {[LAYER_SEALED] = "sealed-1", [LAYER_IMPORTED] = "imported-1"};
 
 int layer_info_get(struct image_store *s, const char *diff_id, struct layer_info *ret,
