@@ -73,8 +73,11 @@ static int node_needs(const char *dir, struct needs *ret, struct err *err)
         r = semver_in_range(debians_node, str_of(p.engine), &debians, err);
     if (r < 0)
         return err_wrap(err, "package.json");
-    if (p.installs)
-        strv_add(&ret->tools, "tool-npm");
+    char *manager = NULL;
+    if (p.installs && (r = node_manager(dir, &p, &manager, err)) < 0)
+        return r;
+    if (manager)
+        strv_take(&ret->tools, manager);
     /* Nothing to install or to build: neither compilers nor npm are needed. */
     if (debians)
         return set_needs("runtime-nodejs-18",

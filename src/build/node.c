@@ -2,11 +2,13 @@
 
 #include <jansson.h>
 
+#include "build/semver.h"
 #include "build/tree.h"
 
 void node_package_release(struct node_package *p)
 {
     free(p->engine);
+    free(p->manager);
     *p = (struct node_package){0};
 }
 
@@ -53,7 +55,9 @@ int node_package_parse(struct str text, struct node_package *ret, struct err *er
     }
     const char *engine =
         json_string_value(json_object_get(json_object_get(package, "engines"), "node"));
+    const char *manager = json_string_value(json_object_get(package, "packageManager"));
     *ret = (struct node_package){.engine = engine ? xstrdup(engine) : NULL,
+                                 .manager = manager ? xstrdup(manager) : NULL,
                                  .installs = has_dependencies(package) || has_steps(package)};
     json_decref(package);
     return 0;
@@ -64,4 +68,97 @@ int node_package_read(const char *dir, struct node_package *ret, struct err *err
     _cleanup_(buf_release) struct buf text = BUF_CAP(PACKAGE_JSON_MAX);
     int r = tree_read(dir, "package.json", &text, err);
     return r < 0 ? r : node_package_parse(buf_str(&text), ret, err);
+}
+
+/* --- who installs it ------------------------------------------------------------------------- */
+
+enum { LOCKFILE_MAX = 32 << 20 };
+
+static const struct {
+    const char *manager, *file;
+} lockfiles[] = {{"npm", "package-lock.json"}, {"npm", "npm-shrinkwrap.json"},
+                 {"yarn", "yarn.lock"},        {"pnpm", "pnpm-lock.yaml"},
+                 {"bun", "bun.lock"},          {"bun", "bun.lockb"}};
+
+static int by_lockfile(const char *dir, const char **ret, struct err *err)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(lockfiles); i++) {
+        if (!tree_has_file(dir, lockfiles[i].file))
+            continue;
+        if (found && !streq(*ret, lockfiles[i].manager)) {
+            err_set(err, ERR_UNPROCESSABLE, "%s and %s: only one of them can count", found,
+                    lockfiles[i].file);
+            return err_hint(err,
+                            "Remove one, or say which in package.json: "
+                            "\"packageManager\": \"%s@VERSION\".",
+                            *ret);
+        }
+        found = lockfiles[i].file;
+        *ret = lockfiles[i].manager;
+    }
+    return 0;
+}
+
+static bool mentions(const char *dir, const char *file, const char *word)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(LOCKFILE_MAX);
+    return tree_read(dir, file, &text, NULL) == 0 && text.len &&
+           memmem(text.ptr, text.len, word, strlen(word));
+}
+
+/* Yarn is another package since version 2, its lockfile has another form, and each version rewrites
+ * that of another. A project that brings its Yarn along has the classic one start it. */
+static int yarn_kind(const char *dir, const struct semver *version, const char **ret,
+                     struct err *err)
+{
+    bool brings = mentions(dir, ".yarnrc.yml", "yarnPath:");
+    *ret = !brings && version && version->major >= 2 ? "berry" : "yarn";
+    if (version || brings || !mentions(dir, "yarn.lock", "__metadata:"))
+        return 0;
+    err_set(err, ERR_UNPROCESSABLE, "yarn.lock does not tell which Yarn wrote it");
+    return err_hint(
+        err, "Say so in package.json: \"packageManager\": \"yarn@VERSION\" (yarn --version).");
+}
+
+/* "pnpm@8.15.4+sha256.…" → "pnpm" and the version, if there is one. */
+static void take_apart(const char *text, char **ret_name, char **ret_version)
+{
+    struct str rest = str_of(text), name = str_cut(&rest, '@');
+    struct str version = rest.ptr ? str_cut(&rest, '+') : (struct str){0};
+    *ret_name = xstrndup(name.ptr, name.len);
+    *ret_version = version.len ? xstrndup(version.ptr, version.len) : NULL;
+}
+
+static int unknown_manager(const char *name, struct err *err)
+{
+    err_set(err, ERR_UNPROCESSABLE, "the package manager %.50s can't be had here", name);
+    return err_hint(err,
+                    "npm, yarn and pnpm can, by their lockfiles; for others use a Dockerfile.");
+}
+
+int node_manager(const char *dir, const struct node_package *p, char **ret_recipe, struct err *err)
+{
+    _cleanup_free_ char *name = NULL, *version = NULL;
+    const char *manager = "npm";
+    struct semver v;
+    int r = 0;
+    if (p->manager)
+        take_apart(p->manager, &name, &version);
+    else
+        r = by_lockfile(dir, &manager, err);
+    if (r < 0)
+        return r;
+    if (version && semver_parse(str_of(version), &v, err) < 0)
+        return err_wrap(err, "packageManager in package.json");
+    manager = name ? name : manager;
+    if (streq(manager, "yarn"))
+        r = yarn_kind(dir, version ? &v : NULL, &manager, err);
+    else if (!streq(manager, "npm") && !streq(manager, "pnpm"))
+        r = unknown_manager(manager, err);
+    if (r < 0)
+        return r;
+    bool exact = version && !streq(manager, "npm") && !(streq(manager, "yarn") && v.major >= 2);
+    *ret_recipe = exact ? xasprintf("%s-%s", manager, version) : xasprintf("tool-%s", manager);
+    return 0;
 }

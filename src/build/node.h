@@ -8,6 +8,7 @@ enum { PACKAGE_JSON_MAX = 1 << 20 };
 
 struct node_package {
     char *engine;  /* engines.node, NULL if it does not say */
+    char *manager; /* packageManager, "pnpm@8.15.4", NULL if it does not say */
     bool installs; /* it has dependencies or a step that npm has to run */
 };
 
@@ -16,5 +17,8 @@ void node_package_release(struct node_package *p);
 int node_package_parse(struct str text, struct node_package *ret, struct err *err);
 /* The one in `dir`. */
 int node_package_read(const char *dir, struct node_package *ret, struct err *err);
+/* The recipe of the package manager that is to install it: by packageManager, else by the lockfile
+ * in `dir`; npm without either. ERR_UNPROCESSABLE where that can't be told or had. */
+int node_manager(const char *dir, const struct node_package *p, char **ret_recipe, struct err *err);
 
 #endif

@@ -14,6 +14,8 @@ const struct recipe recipes[] = {
     {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
     {"tool-buildah", "stack-run", "the Dockerfile builder", "buildah crun"},
     {"tool-npm", NULL, "npm", NULL, "npm@10"},
+    {"tool-pnpm", NULL, "pnpm", NULL, "pnpm@9"},
+    {"tool-yarn", NULL, "Yarn", NULL, "yarn@1"},
 };
 
 const size_t n_recipes = ARRAY_LEN(recipes);
@@ -24,6 +26,13 @@ void found_release(struct found *f)
     free(f->npm);
 }
 
+static const struct {
+    const char *stem, *package, *title;
+} versioned[] = {{"node-", NODE_PACKAGE, "the runtime of Node.js"},
+                 {"pnpm-", "pnpm", "pnpm"},
+                 {"yarn-", "yarn", "Yarn"},
+                 {"berry-", "@yarnpkg/cli-dist", "Yarn"}};
+
 int find_recipe(const char *name, struct found *ret, struct err *err)
 {
     struct semver v;
@@ -32,12 +41,17 @@ int find_recipe(const char *name, struct found *ret, struct err *err)
             *ret = (struct found){.recipe = recipes[i]};
             return 0;
         }
-    if (!str_starts(str_of(name), STR("node-")) || semver_parse(str_of(name + 5), &v, NULL) < 0)
-        return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
-    ret->title = xasprintf("the Node.js %s runtime", name + 5);
-    ret->npm = xasprintf("%s@%s", NODE_PACKAGE, name + 5);
-    ret->recipe = (struct recipe){.name = name, .title = ret->title, .npm = ret->npm};
-    return 0;
+    for (size_t i = 0; i < ARRAY_LEN(versioned); i++) {
+        const char *version = name + strlen(versioned[i].stem);
+        if (!str_starts(str_of(name), str_of(versioned[i].stem)) ||
+            semver_parse(str_of(version), &v, NULL) < 0)
+            continue;
+        ret->title = xasprintf("%s %s", versioned[i].title, version);
+        ret->npm = xasprintf("%s@%s", versioned[i].package, version);
+        ret->recipe = (struct recipe){.name = name, .title = ret->title, .npm = ret->npm};
+        return 0;
+    }
+    return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
 }
 
 char *recipe_label(const struct config *c, const struct recipe *r)

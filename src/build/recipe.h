@@ -17,7 +17,8 @@ struct recipe {
 extern const struct recipe recipes[];
 extern const size_t n_recipes;
 
-/* A recipe of the table, or one made up for a version of node. */
+/* A recipe of the table, or one made up for a version of node or of a package manager:
+ * "node-20.11.1", "pnpm-8.15.4", "yarn-1.22.22", "berry-4.1.0" (yarn since version 2). */
 struct found {
     struct recipe recipe;
     char *title, *npm;

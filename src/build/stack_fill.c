@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "build/registry.h"
 #include "build/tree.h"
@@ -179,16 +180,36 @@ static int install(const struct stacks *s, const struct recipe *r, const struct 
                err);
 }
 
-static int place_npm(const char *dir, struct err *err)
+/* The programs of package managers, relative to the package: "name path name path …". */
+static const struct {
+    const char *package, *links[4];
+} managers[] = {{"npm", {"npm", "bin/npm-cli.js", "npx", "bin/npx-cli.js"}},
+                {"pnpm", {"pnpm", "bin/pnpm.cjs"}},
+                {"yarn", {"yarn", "bin/yarn.js"}},
+                {"@yarnpkg/cli-dist", {"yarn", "bin/yarn.js"}}};
+
+static int place_link(const char *dir, const char *folder, const char *name, const char *target,
+                      struct err *err)
 {
-    _cleanup_free_ char *lib = path_join(dir, "usr/local/lib/node_modules");
-    _cleanup_free_ char *bin = path_join(dir, "usr/local/bin");
-    _cleanup_free_ char *from = path_join(dir, "package"), *npm = path_join(lib, "npm");
-    _cleanup_free_ char *link = path_join(bin, "npm"), *npx = path_join(bin, "npx");
-    if (rename(from, npm) < 0 || symlink("../lib/node_modules/npm/bin/npm-cli.js", link) < 0 ||
-        symlink("../lib/node_modules/npm/bin/npx-cli.js", npx) < 0)
-        return err_errno(err, "placing npm");
+    _cleanup_free_ char *link = path_join(dir, "usr/local/bin/%s", name);
+    _cleanup_free_ char *to = xasprintf("../lib/node_modules/%s/%s", folder, target);
+    _cleanup_free_ char *program =
+        path_join(dir, "usr/local/lib/node_modules/%s/%s", folder, target);
+    if (chmod(program, 0755) < 0 || symlink(to, link) < 0)
+        return err_errno(err, "placing %s", name);
     return 0;
+}
+
+static int place_manager(const char *dir, size_t i, struct err *err)
+{
+    const char *slash = strrchr(managers[i].package, '/');
+    const char *folder = slash ? slash + 1 : managers[i].package;
+    _cleanup_free_ char *from = path_join(dir, "package");
+    _cleanup_free_ char *to = path_join(dir, "usr/local/lib/node_modules/%s", folder);
+    int r = rename(from, to) < 0 ? err_errno(err, "placing %s", folder) : 0;
+    for (size_t k = 0; !r && k < ARRAY_LEN(managers[i].links) && managers[i].links[k]; k += 2)
+        r = place_link(dir, folder, managers[i].links[k], managers[i].links[k + 1], err);
+    return r;
 }
 
 static int place_node(const char *dir, struct err *err)
@@ -206,16 +227,41 @@ static int place_node(const char *dir, struct err *err)
     return dir_remove(package, err);
 }
 
+static int place(const struct recipe *r, const char *dir, struct err *err)
+{
+    size_t len = (size_t)(strrchr(r->npm, '@') - r->npm);
+    for (size_t i = 0; i < ARRAY_LEN(managers); i++)
+        if (str_eq((struct str){r->npm, len}, str_of(managers[i].package)))
+            return place_manager(dir, i, err);
+    return place_node(dir, err);
+}
+
+/* Most have all in a folder "package", but any name will do. */
+static int call_it_package(const char *dir, struct err *err)
+{
+    _cleanup_(strv_release) struct strv names = {0};
+    _cleanup_free_ char *to = path_join(dir, "package");
+    int r = tree_names(dir, &names, err);
+    if (r < 0)
+        return r;
+    if (names.n != 1)
+        return err_set(err, ERR_INVALID, "the package is not one folder");
+    _cleanup_free_ char *from = path_join(dir, "%s", names.items[0]);
+    return rename(from, to) < 0 ? err_errno(err, "renaming %s", from) : 0;
+}
+
 static int fetch(const struct stacks *s, const struct recipe *r, const char *dir, const char *tar,
                  struct err *err)
 {
     _cleanup_(registry_package_release) struct registry_package p = {0};
-    struct str range = str_of(r->npm), name = str_cut(&range, '@');
-    _cleanup_free_ char *package = xstrndup(name.ptr, name.len);
-    int e = registry_find(package, range.ptr, &p, err);
+    const char *at = strrchr(r->npm, '@'); /* a name may begin with one */
+    _cleanup_free_ char *package = xstrndup(r->npm, (size_t)(at - r->npm));
+    int e = registry_find(package, at + 1, &p, err);
     if (!e)
         e = registry_download(&p, tar, err);
-    return e ? e : unpack_file(s, tar, dir, err);
+    if (!e)
+        e = unpack_file(s, tar, dir, err);
+    return e ? e : call_it_package(dir, err);
 }
 
 /* A package of the npm registry, with its programs where the PATH has them. */
@@ -234,7 +280,7 @@ static int download(const struct stacks *s, const struct recipe *r, const char *
     if (!e)
         e = dir_make(bin, 0755, err);
     if (!e)
-        e = streq(r->name, "tool-npm") ? place_npm(dir, err) : place_node(dir, err);
+        e = place(r, dir, err);
     if (!e)
         e = spawn_run(chown, (struct str){0}, NULL, err);
     unlink(tar);

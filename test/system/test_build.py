@@ -318,3 +318,17 @@ def test_a_cancelled_fetch_of_an_image_ends(davit, tmp_path):
         deploy.wait(10)
         wait_for(lambda: not fetching(), "its end", 10)
         wait_for(lambda: not list((davit.state / "images/tmp").glob("*")), "what it left", 10)
+
+
+@pytest.mark.parametrize("files, who", [({"runtime.txt": "python-3.9.18\n"}, "runtime.txt asks for Python 3.9.18"),
+                                        ({".python-version": "# mine\n3.13\n"}, ".python-version asks for Python 3.13"),
+                                        ({"pyproject.toml": "[project]\nname = 'x'\nrequires-python = '>=3.12'\n"},
+                                         "pyproject.toml asks for Python >=3.12")])
+def test_another_python_is_refused(davit, files, who):
+    name = f"py{len(who)}"
+    folder = create(davit, name, {"requirements.txt": "", "Procfile": "worker: sleep 1000\n", **files})
+    done = davit.push(folder, ok=False)
+    assert done.returncode and who in done.stderr and "Debian's 3.11" in done.stderr, done.stderr
+    davit.git(folder, "rm", "-q", *files)
+    davit.commit(folder, {".python-version": "3.11.9\n"})
+    davit.push(folder)

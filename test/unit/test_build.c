@@ -204,6 +204,63 @@ static void package_json_says_what_is_needed(void **state)
     assert_int_equal(node_package_parse(STR("[]"), &p, &err), -ERR_INVALID);
 }
 
+/* The folder has the files `names`, one a word, each holding its own name. */
+static char *folder_with(const char *names)
+{
+    char dir[] = "/tmp/davit-node.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct str rest = str_of(names);
+    while (rest.ptr) {
+        struct str name = str_cut(&rest, ' '), text = name;
+        if (!name.len)
+            continue;
+        _cleanup_free_ char *path = xasprintf("%s/%.*s", dir, (int)name.len, name.ptr);
+        if (str_eq(name, STR(".yarnrc.yml")))
+            text = STR("yarnPath: .yarn/releases/yarn-3.8.7.cjs\n");
+        char *plus = memchr(path, '+', strlen(path));
+        if (plus) { /* yarn.lock+: of a Yarn since 2 */
+            *plus = '\0';
+            text = STR("__metadata:\n");
+        }
+        assert_int_equal(file_replace(path, text, 0644, NULL), 0);
+    }
+    return xstrdup(dir);
+}
+
+static void lockfiles_choose_the_package_manager(void **state)
+{
+    (void)state;
+    const struct {
+        const char *files, *manager, *recipe; /* NULL: an error */
+    } cases[] = {
+        {"", NULL, "tool-npm"},
+        {"package-lock.json npm-shrinkwrap.json", NULL, "tool-npm"},
+        {"package-lock.json", "npm@9.1.0", "tool-npm"},
+        {"yarn.lock", NULL, "tool-yarn"},
+        {"yarn.lock", "yarn@1.22.19+sha512.abc", "yarn-1.22.19"},
+        {"yarn.lock+", "yarn@4.1.0", "berry-4.1.0"},
+        {"yarn.lock+ .yarnrc.yml", "yarn@3.8.7", "tool-yarn"},
+        {"yarn.lock+ .yarnrc.yml", NULL, "tool-yarn"},
+        {"yarn.lock+", NULL, NULL},
+        {"pnpm-lock.yaml", NULL, "tool-pnpm"},
+        {"pnpm-lock.yaml", "pnpm@8.15.4", "pnpm-8.15.4"},
+        {"pnpm-lock.yaml package-lock.json", NULL, NULL},
+        {"pnpm-lock.yaml package-lock.json", "pnpm@9.0.0", "pnpm-9.0.0"},
+        {"bun.lockb", NULL, NULL},
+        {"", "bun@1.0.0", NULL},
+        {"", "pnpm@latest", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct node_package p = {.manager = (char *)cases[i].manager};
+        _cleanup_free_ char *dir = folder_with(cases[i].files), *recipe = NULL;
+        struct err err = {0};
+        int r = node_manager(dir, &p, &recipe, &err);
+        if (cases[i].recipe ? r < 0 || !streq(recipe, cases[i].recipe) : r >= 0)
+            fail_msg("%s, %s: %s", cases[i].files, cases[i].manager, r < 0 ? err.msg : recipe);
+        dir_remove(dir, NULL);
+    }
+}
+
 /* --- bin/release ----------------------------------------------------------------------------- */
 
 static void release_yaml_gives_processes_and_variables(void **state)
@@ -513,6 +570,7 @@ int main(void)
         cmocka_unit_test(what_is_no_range_is_refused),
         cmocka_unit_test(the_registry_has_the_newest_even_version),
         cmocka_unit_test(package_json_says_what_is_needed),
+        cmocka_unit_test(lockfiles_choose_the_package_manager),
         cmocka_unit_test(release_yaml_gives_processes_and_variables),
         cmocka_unit_test(processes_come_from_procfile_or_defaults),
         cmocka_unit_test(app_json_completes_them),
