@@ -2,9 +2,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include "base/time.h"
 #include "os/port.h"
+
+enum { PATIENCE_MS = 200 };
 
 /* The address as bind() wants it; 0 if it is none of ours to judge (a name). */
 static socklen_t address_of(const char *listen, int64_t port, struct sockaddr_storage *ret)
@@ -31,7 +35,7 @@ int port_taken(struct err *err, const char *message)
                          "in davit.conf");
 }
 
-static int check(const char *listen, int64_t port, struct err *err)
+static int check(const char *listen, int64_t port, int share, struct err *err)
 {
     struct sockaddr_storage a;
     socklen_t n = address_of(listen, port, &a);
@@ -40,7 +44,7 @@ static int check(const char *listen, int64_t port, struct err *err)
     if (fd < 0)
         return 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share));
     if (bind(fd, (struct sockaddr *)&a, n) == 0 || errno != EADDRINUSE)
         return 0;
     struct port_holder holder;
@@ -51,8 +55,17 @@ static int check(const char *listen, int64_t port, struct err *err)
     return port_taken(err, message);
 }
 
-int ports_check(const struct config *c, struct err *err)
+int ports_check(const struct config *c, bool share, struct err *err)
 {
-    int r = check(c->listen, c->http_port, err);
-    return r || !c->https_port ? r : check(c->listen, c->https_port, err);
+    int r = check(c->listen, c->http_port, share, err);
+    return r || !c->https_port ? r : check(c->listen, c->https_port, share, err);
+}
+
+int ports_await(const struct config *c, struct err *err)
+{
+    int64_t deadline = time_mono_ms() + PATIENCE_MS;
+    int r;
+    while ((r = ports_check(c, false, err)) < 0 && time_mono_ms() < deadline)
+        poll(NULL, 0, 5);
+    return r;
 }

@@ -244,7 +244,7 @@ static int await_worker(struct haproxy *h, pid_t not_this_one, struct err *err)
 int haproxy_start(struct haproxy *h, const struct state *s, struct err *err)
 {
     haproxy_forget(h);
-    int r = ports_check(h->config, err);
+    int r = ports_await(h->config, err);
     if (r < 0 || (r = make_certificate(h, err)) < 0 || (r = write_files(h, s, err)) < 0)
         return r;
     unlinkat(h->dir_fd, CONF_SOCKET, 0);
@@ -259,7 +259,7 @@ int haproxy_start(struct haproxy *h, const struct state *s, struct err *err)
 int haproxy_reload(struct haproxy *h, const struct state *s, struct err *err)
 {
     _cleanup_(buf_release) struct buf reply = BUF_INIT;
-    int r = ports_check(h->config, err);
+    int r = ports_check(h->config, true, err);
     if (r < 0 || (r = make_certificate(h, err)) < 0 || (r = write_files(h, s, err)) < 0 ||
         (r = runtime_send(h, CONF_MASTER_SOCKET, "reload", &reply, err)) < 0)
         return r;

@@ -790,6 +790,17 @@ def test_port_taken():
             g.close()
 
 
+def test_port_taken_by_another_davit(gateway):
+    """Both are of the user davit and listen with SO_REUSEPORT: the kernel would let them share it."""
+    second = Gateway(start=False, http_port=gateway.http[1])
+    try:
+        second.start(wait=False)
+        wait_for(lambda: second.status(), "the status says something")
+        assert "Address already in use by haproxy (pid " in second.status()
+    finally:
+        second.close()
+
+
 def test_log_rotation():
     g = Gateway(log_file_max=1, log_files=3)
     try:
