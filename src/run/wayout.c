@@ -5,7 +5,7 @@
 enum { LIST_MAX = 16 << 20, RULES_MAX = 4096 };
 
 /* The first is where everything passes, the second comes before it while Docker runs. */
-static const char *const chains[WAYOUT_CHAINS] = {"FORWARD", "DOCKER-USER"};
+static const char *const chains[WAYOUT_FOREIGN] = {"FORWARD", "DOCKER-USER"};
 
 /* Bridges of Docker, libvirt and LXD, which have their own rules about who gets in. */
 static const char *const foreign[] = {"docker+", "br-+", "virbr+", "lxdbr+", "incusbr+"};
@@ -30,12 +30,12 @@ void wayout_rules(const char *bridge, const char *const lists[WAYOUT_CHAINS], bo
                   struct buf *ret)
 {
     _cleanup_(buf_release) struct buf changes = BUF_CAP(RULES_MAX);
-    for (size_t i = 0; i < WAYOUT_CHAINS; i++)
+    for (size_t i = 0; i < WAYOUT_FOREIGN; i++)
         if (lists[i] && jumps(lists[i], bridge) != open)
             for (int out = 0; out < 2; out++)
                 buf_addf(&changes, "%s %s -%c %s -j DAVIT-%s\n", open ? "-I" : "-D", chains[i],
                          out ? 'o' : 'i', bridge, bridge);
-    if (!changes.len)
+    if (open ? !changes.len : !lists[WAYOUT_OURS])
         return;
     buf_adds(ret, "*filter\n");
     if (open)
@@ -46,10 +46,10 @@ void wayout_rules(const char *bridge, const char *const lists[WAYOUT_CHAINS], bo
     buf_adds(ret, "COMMIT\n");
 }
 
-/* What nft lists; nothing if there is no such thing. */
-static const char *list(const char *what, const char *name, struct buf *ret)
+/* What nft says of the chain; NULL if there is none. */
+static const char *list(const char *name, struct buf *ret)
 {
-    const char *const argv[] = {"nft", "-s", "list", what, "ip", "filter", name, NULL};
+    const char *const argv[] = {"nft", "-s", "list", "chain", "ip", "filter", name, NULL};
     return spawn_run(argv, (struct str){NULL, 0}, ret, NULL) < 0 ? NULL : ret->ptr;
 }
 
@@ -59,9 +59,10 @@ static int change_iptables(const char *bridge, bool open, struct err *err)
     const char *lists[WAYOUT_CHAINS];
     struct buf texts[WAYOUT_CHAINS];
     _cleanup_(buf_release) struct buf rules = BUF_CAP(RULES_MAX);
+    _cleanup_free_ char *ours = xasprintf("DAVIT-%s", bridge);
     for (size_t i = 0; i < WAYOUT_CHAINS; i++) {
         texts[i] = BUF_CAP(LIST_MAX);
-        lists[i] = list("chain", chains[i], &texts[i]);
+        lists[i] = list(i == WAYOUT_OURS ? ours : chains[i], &texts[i]);
     }
     wayout_rules(bridge, lists, open, &rules);
     for (size_t i = 0; i < WAYOUT_CHAINS; i++)

@@ -20,9 +20,9 @@ int wayout_open(const char *bridge, struct err *err);
 /* Takes back what wayout_open did. */
 int wayout_close(const char *bridge, struct err *err);
 
-/* Pure, for iptables-restore: `lists` are what nft says of the two chains, NULL where there is no
- * such chain. Nothing is added to *ret if nothing is to be done. */
-enum { WAYOUT_CHAINS = 2 };
+/* Pure, for iptables-restore: `lists` are what nft says of the two chains and of ours, NULL where
+ * there is no such chain. Nothing is added to *ret if nothing is to be done. */
+enum { WAYOUT_FOREIGN = 2, WAYOUT_OURS = 2, WAYOUT_CHAINS };
 void wayout_rules(const char *bridge, const char *const lists[WAYOUT_CHAINS], bool open,
                   struct buf *ret);
 

@@ -151,7 +151,7 @@ def test_rules_that_were_flushed_come_back(davit, machine):
     machine.run("nft", "flush", "ruleset")
     wait_for(lambda: reaches(davit), "the way out")
     assert ask(davit, METADATA) is None
-    assert "somebody removed nft table" in (davit.log / "davitd.log").read_text()
+    wait_for(lambda: "somebody removed nft table" in (davit.log / "davitd.log").read_text(), "a word about it")
 
 
 # What a process could try in order to look like another one on the network; says what it got away with. For 192.0.2.7
@@ -241,13 +241,17 @@ def test_doctor_names_a_firewall_that_is_left_alone(davit, firewall, machine):
     assert not reaches(davit), "it says so because it is so"
     machine.run("nft", "add", "rule", "inet", "mine", "to", "iifname", davit.bridge_name(), "accept")
     machine.run("nft", "add", "rule", "inet", "mine", "to", "oifname", davit.bridge_name(), "accept")
-    assert reaches(davit) and doctor(davit)["way out"]["state"] == "ok"
+    wait_for(lambda: reaches(davit), "the way out")
+    assert doctor(davit)["way out"]["state"] == "ok"
 
 
 def network_of(davit):
     """What its bridge has, which may be another than it was configured with."""
-    (link,) = json.loads(run("ip", "-4", "-j", "addr", "show", davit.bridge_name()))
-    (address,) = link["addr_info"]
+    def addresses():
+        links = json.loads(run("ip", "-4", "-j", "addr"))
+        return [a for i in links if i.get("ifname") == davit.bridge_name() for a in i["addr_info"]]
+
+    (address,) = wait_for(addresses, "its bridge")
     davit.network = ipaddress.ip_network(f"{address['local']}/{address['prefixlen']}", strict=False)
     return str(davit.network)
 
@@ -275,12 +279,14 @@ def test_a_network_somebody_has_a_route_to_is_not_taken(machine, world):
     run("ip", "route", "add", "10.68.0.0/16", "via", "203.0.113.2", "table", "52")  # as Tailscale does
     with Davit(stacks=False, network="10.66.0.0/16") as d:
         assert network_of(d) == "10.69.0.0/16"
-        assert "10.66.0.0/16 is in use" in (d.log / "davitd.log").read_text()
+        wait_for(lambda: "10.66.0.0/16 is in use" in (d.log / "davitd.log").read_text(), "a word about it")
 
 
 def test_teardown_takes_back_what_it_put_into_dockers_chains(machine, world):
     machine.run("iptables", "-P", "FORWARD", "DROP")
     with Davit(stacks=False) as d:
-        assert f"-i {d.bridge_name()} -j DAVIT-" in machine.run("iptables", "-S")
+        wait_for(lambda: f"-i {d.bridge_name()} -j DAVIT-" in machine.run("iptables", "-S"), "the way out")
+        machine.run("iptables", "-F", "FORWARD")
+        d.stop()  # nobody puts it back
     assert d.bridge_name() not in machine.run("iptables", "-S")
     machine.run("nft", "flush", "ruleset")

@@ -36,9 +36,11 @@ static void the_network_that_is_taken(void **state)
     }
 }
 
+static const char *ours = "chain DAVIT-davit0 {\n}\n";
+
 static char *rules(const char *forward, const char *docker_user, bool open)
 {
-    const char *const lists[WAYOUT_CHAINS] = {forward, docker_user};
+    const char *const lists[WAYOUT_CHAINS] = {forward, docker_user, ours};
     struct buf b = BUF_CAP(65536);
     wayout_rules("davit0", lists, open, &b);
     return buf_take(&b);
@@ -58,10 +60,13 @@ static void what_is_open_is_left_alone(void **state)
                  {OPEN, NULL, true},
                  {OPEN, OPEN, true},
                  {CLOSED, NULL, false}};
+    const char *before = ours;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ours = cases[i].open ? before : NULL;
         _cleanup_free_ char *r = rules(cases[i].forward, cases[i].docker_user, cases[i].open);
         assert_string_equal(r ? r : "", "");
     }
+    ours = before;
 }
 
 static void what_is_closed_is_opened(void **state)
@@ -83,6 +88,8 @@ static void what_was_opened_is_closed(void **state)
     assert_string_equal(r, "*filter\n-D FORWARD -i davit0 -j DAVIT-davit0\n"
                            "-D FORWARD -o davit0 -j DAVIT-davit0\n"
                            "-F DAVIT-davit0\n-X DAVIT-davit0\nCOMMIT\n");
+    _cleanup_free_ char *rest = rules(CLOSED, NULL, false); /* somebody flushed the others */
+    assert_string_equal(rest, "*filter\n-F DAVIT-davit0\n-X DAVIT-davit0\nCOMMIT\n");
 }
 
 int main(void)
