@@ -16,8 +16,8 @@ const struct conf_page conf_pages[] = {
     {0},
 };
 
-/* The fields of a request's log line, separated by tabs: logline.c's enum field. The path is the last,
- * so that a line that is too long loses only its end. */
+/* The fields of a request's log line, separated by tabs: logline.c's enum field. The path is the
+ * last, so that a line that is too long loses only its end. */
 #define LOG_FORMAT                                                                                 \
     "%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"                               \
     "\\t%[var(txn.id)]\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%{+E}HU"
