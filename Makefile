@@ -3,7 +3,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 export BUILD PREFIX
 
-.PHONY: help build up down purge test test-registries ci bench install clean
+.PHONY: help build up down purge test test-registries test-machine ci bench install clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
@@ -28,6 +28,9 @@ test-registries: ## deploy the examples with dependencies from npm, PyPI and the
 	@tools/install build run test
 	@tools/user
 	@tools/test build registries
+test-machine: ## as a newcomer on a Debian 12 with systemd, in a virtual machine; reboots it, pulls its plug
+	@tools/install build run test machine
+	@tools/test build machine
 ci: ## what CI runs: all of it, slowly
 	@.ci/run
 bench: ## every benchmark beside its peers
