@@ -28,7 +28,8 @@ FILES = {
     "etc/fstab": "/dev/vda / ext4 errors=remount-ro 0 1\n/dev/vdb /var/lib/davit ext4 defaults 0 2\n",
     "etc/network/interfaces": "auto lo eth0\niface lo inet loopback\niface eth0 inet dhcp\n",
     "etc/resolv.conf": "nameserver 10.0.2.3\n",
-    "root/.gitconfig": "[user]\n\tname = t\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n",
+    "root/.gitconfig": "[user]\n\tname = t\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n"
+                       "[core]\n\tfsync = all\n",  # checkouts outlive the plug, too
 }
 SUITES = ("bookworm main", "bookworm-updates main")
 GIGABYTES = {"vda": 24, "vdb": 16}
