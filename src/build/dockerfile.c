@@ -1,8 +1,13 @@
 #include "build/dockerfile.h"
 
+#include <jansson.h>
+#include <sys/stat.h>
+
 #include "build/stage.h"
 #include "build/tree.h"
 #include "os/file.h"
+
+enum { INSPECT_MAX = 4 << 20 };
 
 const char *dockerfile_find(const char *dir)
 {
@@ -17,6 +22,12 @@ const char *dockerfile_find(const char *dir)
 static char *cache_dir(const struct dockerfile *d)
 {
     return path_join(d->stacks->config->cache, "build/apps/%s/buildah", d->app);
+}
+
+/* The image that came of the build before: a file, with its digest. Not where the build writes. */
+static char *former_image(const struct dockerfile *d)
+{
+    return path_join(d->stacks->config->cache, "build/apps/%s/dockerfile.image", d->app);
 }
 
 static char *layouts_dir(const struct config *c) { return path_join(c->cache, "build/layouts"); }
@@ -66,6 +77,21 @@ static int offer_stacks(const struct dockerfile *d, struct err *err)
     return r;
 }
 
+/* Names the layers that need not be written, since we have them: /davit/layers. */
+static int offer_layers(const struct dockerfile *d, const struct stage *stage, struct err *err)
+{
+    _cleanup_free_ char *former = former_image(d), *path = path_join(stage->dir, "layers");
+    _cleanup_(buf_release) struct buf digest = BUF_CAP(256), names = BUF_INIT;
+    struct image i = {0};
+    if (file_read(former, &digest, NULL) == 0 && digest.len)
+        image_get(d->stacks->images, digest.ptr, &i, NULL);
+    for (size_t k = 0; k < i.diff_ids.n; k++)
+        if (image_layer_use(d->stacks->images, i.diff_ids.items[k]))
+            buf_addf(&names, "%s\n", i.diff_ids.items[k] + sizeof("sha256:") - 1);
+    image_release(&i);
+    return file_replace(path, buf_str(&names), 0644, err);
+}
+
 static int run(const struct dockerfile *d, const struct strv *layers, const struct stage *stage,
                const char *upper, const char *cache, struct err *err)
 {
@@ -90,19 +116,35 @@ static int run(const struct dockerfile *d, const struct strv *layers, const stru
     return stage_run(stage, &container, cache, s->out, err);
 }
 
+static void read_healthcheck(const char *cache, char **ret)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(INSPECT_MAX);
+    if (tree_read(cache, "inspect.json", &text, NULL) < 0 || !text.len)
+        return;
+    json_t *o = json_loadb(text.ptr, text.len, 0, NULL);
+    json_t *config = json_object_get(json_object_get(o, "Docker"), "config");
+    *ret = json_dumps(json_object_get(config, "Healthcheck"), JSON_COMPACT);
+    json_decref(o);
+}
+
 /* What lies in the cache is the build's to choose: it may be a link to anything. */
 static int import(const struct dockerfile *d, const char *cache, char **ret, struct err *err)
 {
-    _cleanup_free_ char *tar = path_join(cache, "image.tar");
-    _cleanup_free_ char *source = xasprintf("docker-archive:%s", tar);
-    if (!tree_has_file(cache, "image.tar"))
+    _cleanup_free_ char *layout = path_join(cache, "image");
+    _cleanup_free_ char *source = xasprintf("oci:%s:latest", layout);
+    _cleanup_free_ char *former = former_image(d);
+    struct stat st;
+    if (lstat(layout, &st) < 0 || !S_ISDIR(st.st_mode))
         return err_set(err, ERR_UNPROCESSABLE, "the build left no image");
     int r = image_import(d->stacks->images, source, NULL, ret, err);
-    unlink(tar);
+    dir_remove(layout, NULL);
+    if (!r)
+        r = file_replace(former, str_of(*ret), 0644, err);
     return r ? err_wrap(err, "taking in the image that was built") : 0;
 }
 
-int dockerfile_build(const struct dockerfile *d, char **ret_digest, struct err *err)
+int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_healthcheck,
+                     struct err *err)
 {
     const struct stacks *s = d->stacks;
     _cleanup_(strv_release) struct strv layers = {0};
@@ -119,9 +161,13 @@ int dockerfile_build(const struct dockerfile *d, char **ret_digest, struct err *
         r = image_tmp_dir(s->images, &upper, err);
     strv_add(&layers, d->source);
     if (!r)
+        r = offer_layers(d, &stage, err);
+    if (!r)
         r = run(d, &layers, &stage, upper, cache, err);
     if (!r)
         r = import(d, cache, ret_digest, err);
+    if (!r)
+        read_healthcheck(cache, ret_healthcheck);
     if (upper)
         dir_remove(upper, NULL);
     return r;

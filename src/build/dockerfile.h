@@ -15,7 +15,9 @@ struct dockerfile {
 
 /* "Dockerfile", "Containerfile", or NULL if the tree in `dir` has neither. */
 const char *dockerfile_find(const char *dir);
-/* *ret_digest: the image's, imported. ERR_UNPROCESSABLE "failed to build the Dockerfile". */
-int dockerfile_build(const struct dockerfile *d, char **ret_digest, struct err *err);
+/* *ret_digest: the image's, imported. *ret_healthcheck: what HEALTHCHECK says, as in struct image,
+ * or NULL. ERR_UNPROCESSABLE "failed to build the Dockerfile". */
+int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_healthcheck,
+                     struct err *err);
 
 #endif

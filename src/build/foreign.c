@@ -5,12 +5,15 @@
 #include "build/tree.h"
 #include "build/work.h"
 
-/* The processes of an image that somebody else made: its own, or those of a Procfile. */
-static int take_image(struct work *w, struct err *err)
+/* The processes of an image that somebody else made: its own, or those of a Procfile.
+ * `healthcheck`: what the image itself has no place for, or NULL. */
+static int take_image(struct work *w, const char *healthcheck, struct err *err)
 {
     struct image i = {0};
     struct list *processes = &w->result->processes;
     int r = image_get(w->images, w->result->image, &i, err);
+    if (!r && healthcheck && !i.healthcheck)
+        i.healthcheck = xstrdup(healthcheck);
     for (size_t k = 0; !r && k < processes->n; k++)
         image_defaults(&i, list_at(processes, struct process, k));
     if (!r && !processes->n)
@@ -22,22 +25,23 @@ static int take_image(struct work *w, struct err *err)
 int build_by_dockerfile(struct work *w, const char *file, struct err *err)
 {
     struct stacks s = work_stacks(w);
+    _cleanup_free_ char *healthcheck = NULL;
     int r = dockerfile_build(&(struct dockerfile){.stacks = &s,
                                                   .id = w->in->build.id,
                                                   .app = w->in->build.app,
                                                   .file = file,
                                                   .source = w->source.diff_id,
                                                   .vars = &w->vars},
-                             &w->result->image, err);
+                             &w->result->image, &healthcheck, err);
     const struct map none = {0};
     if (!r)
         r = work_processes(w, &none, err);
-    return r ? r : take_image(w, err);
+    return r ? r : take_image(w, healthcheck, err);
 }
 
 int build_by_image(struct work *w, struct err *err)
 {
     output_step(&w->out, "Fetching %s", w->in->build.image);
     int r = image_import(w->images, w->in->build.image, NULL, &w->result->image, err);
-    return r ? r : take_image(w, err);
+    return r ? r : take_image(w, NULL, err);
 }

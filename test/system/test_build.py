@@ -221,6 +221,13 @@ def test_app_json_makes_secrets_once(davit):
     assert json.loads(davit.cli("config", "-a", "wishes", "--json")) == {**first, "MODE": "slow"}
 
 
+def disk_writes():
+    """Bytes that this machine's disks have been given."""
+    os.sync()
+    disks = [d for d in Path("/sys/block").iterdir() if not d.name.startswith(("loop", "ram", "zram"))]
+    return sum(int((d / "stat").read_text().split()[6]) * 512 for d in disks)
+
+
 def test_a_dockerfile_on_the_stacks_of_this_machine(davit):
     example = Path(__file__).resolve().parents[2] / "examples/dockerfile"
     files = {p.name: p.read_text() for p in example.iterdir()}
@@ -228,8 +235,11 @@ def test_a_dockerfile_on_the_stacks_of_this_machine(davit):
     out = davit.push(folder)
     assert "STEP" in out
     assert davit.get("docked")[1] == "Hello from a Dockerfile\n"
-    davit.commit(folder, {"unrelated.txt": "x"})
+    (source,) = [name for name in files if name.endswith(".c")]
+    davit.commit(folder, {source: files[source] + "/* a line more */\n"})
+    before = disk_writes()
     assert "Using cache" in davit.push(folder)
+    assert disk_writes() - before < 20 << 20  # its base alone is 44 MB
     release = davit.request("GET", "/v1/apps/docked/releases/1")
     (process,) = json.loads(release[1])["processes"]
     assert process["port"] == 8000 and process["argv"] == ["server"] and process["user"] == "app"
