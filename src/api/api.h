@@ -18,7 +18,7 @@
 /* The audit log's last event: the next one continues from here. */
 struct event_head {
     int64_t number, oldest; /* events oldest … number are there */
-    char hash[65]; /* hex sha256 of its document; empty for number 0 */
+    char hash[65];          /* hex sha256 of its document; empty for number 0 */
 };
 
 struct api {

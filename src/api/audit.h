@@ -9,8 +9,8 @@
 int audit_find_ends(struct api *api, struct err *err);
 /* Moves api->last_event to where the log ends now that others have written to it. */
 int audit_catch_up(struct api *api, struct err *err);
-/* Adds the event to the change, and takes out what is too old. *ret is the end of the log once it is
- * committed. */
+/* Adds the event to the change, and takes out what is too old. *ret is the end of the log once it
+ * is committed. */
 void audit_add(struct change *c, const char *what, const char *app, struct event_head *ret);
 
 #endif

@@ -38,12 +38,25 @@ static char *credential_helper(const struct cli *cli)
     return xasprintf("!'%s' git-credential", self);
 }
 
+/* Git would send it unasked: a token from before this Davit was made anew, say. */
+static void forget_refused_token(const char *git_url)
+{
+    struct cli there = {.values[OPT_URL] = git_url};
+    struct client *c;
+    struct err err;
+    if (client_get(&there, &c, &err) == 0 && c->token &&
+        api_do(&there, "GET", "/v1/status", &err) == -ERR_UNAUTHENTICATED)
+        credentials_store(c->url, NULL, false, &err);
+    client_free(there.client);
+}
+
 static int adopt_checkout(struct cli *cli, const json_t *app, struct err *err)
 {
     _cleanup_free_ char *git_url = field_text(app, "git_url"), *helper = credential_helper(cli),
                         *gitconfig = credentials_gitconfig();
     if (given(cli, OPT_NO_REMOTE) || !*git_url || !checkout_is_one("."))
         return 0;
+    forget_refused_token(git_url);
     int r = checkout_set_remote(git_url, helper, gitconfig, err);
     if (r < 0)
         return err_wrap(err, "the app is there, but not its git remote");

@@ -13,6 +13,8 @@ enum { CALL_TIMEOUT_MS = 60000 };
 
 void client_free(struct client *c)
 {
+    if (!c)
+        return;
     free(c->url);
     free(c->socket);
     free(c->token);

@@ -45,9 +45,7 @@ static void child_start(struct parent *p, struct child *c)
     const char *argv[] = {p->program, "--root", *p->config->root ? p->config->root : "/",
                           c->op->name, NULL};
     struct err err;
-    struct spawn s = {.argv = argv,
-                      .fds = {-1, -1, logfile_pipe(p->log)},
-                      .die_with_parent = true};
+    struct spawn s = {.argv = argv, .fds = {-1, -1, logfile_pipe(p->log)}, .die_with_parent = true};
     pid_t pid = spawn_start(&s, &err);
     c->started = time_mono_ms();
     if (pid > 0) {

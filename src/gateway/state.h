@@ -68,7 +68,7 @@ size_t pool_number(const char *backend);
     X(GROW, "grow")       /* reload with `count` backends in the pool */                           \
     X(ADD, "add")         /* a server, at `value`, taking requests */                              \
     X(ADDRESS, "address") /* the server is at `value` now */                                       \
-    X(START, "start")     /* a stopped server takes requests again, at `value` */                              \
+    X(START, "start")     /* a stopped server takes requests again, at `value` */                  \
     X(SET, "set")         /* key `name` of `table` to `value` */                                   \
     X(UNSET, "unset")                                                                              \
     X(STOP, "stop") /* the server gets no new requests */                                          \

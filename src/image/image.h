@@ -99,7 +99,8 @@ int image_unpack(struct image_store *s, int fd, const char *dir, bool whiteouts,
  * as root. ERR_INVALID, naming the file, for that and for device nodes and names starting with
  * ".wh."; sockets are left out. On failure `dir` stays. `ret_diff_id` is the caller's. */
 int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err);
-/* Whether the layer is there; if so it counts as used now, and the collector's grace protects it. */
+/* Whether the layer is there; if so it counts as used now, and the collector's grace protects it.
+ */
 bool image_layer_use(struct image_store *s, const char *diff_id);
 /* Writes config and manifest of an image on sealed layers; i->digest is ignored. `ret_digest` is
  * the caller's. */

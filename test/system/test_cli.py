@@ -199,6 +199,11 @@ def test_a_new_app_in_a_checkout_has_a_remote(davit):
     assert remote in said and remote == f"{url(davit)}/git/fresh.git"
     assert "fresh" in davit.cli("apps", "show", cwd=folder)
     assert davit.git(folder, "ls-remote", "davit").returncode == 0, "git signs in by itself"
+    for token in json.loads(davit.cli("tokens", "--json"))["items"]:
+        davit.cli("tokens", "revoke", token["id"])
+    davit.cli("apps", "destroy", "--confirm", "fresh", cwd=folder)
+    davit.cli("apps", "create", "fresh", cwd=folder)
+    assert davit.git(folder, "ls-remote", "davit").returncode == 0, "with a new token, the old one being refused"
     davit.cli("apps", "destroy", "--confirm", "fresh", cwd=folder)
 
 

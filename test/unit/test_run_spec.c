@@ -365,8 +365,8 @@ static void the_spec(void **state)
     assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n");
     assert_contains(spec.ptr, "\nbridge davit-1a2b3c\nip 10.210.3.5/16\ngateway 10.210.0.1\n"
                               "hostif dv1a2b3c-0305\n");
-    _cleanup_free_ char *group = xasprintf("\ncgroup %s/shop.web.v7.g0.2\nmemory %d\n",
-                                           s.config.bridge, 512 << 20);
+    _cleanup_free_ char *group =
+        xasprintf("\ncgroup %s/shop.web.v7.g0.2\nmemory %d\n", s.config.bridge, 512 << 20);
     assert_contains(spec.ptr, group);
     assert_contains(spec.ptr, "\nlog /srv/d/var/log/davit/shop/web.2.log\n");
     assert_contains(spec.ptr, "\nsignal 3\nrestart always\n");
