@@ -21,6 +21,21 @@ static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct er
     return 0;
 }
 
+/* Where the store was up to November 2026. Its log goes first: whether the store has moved, the
+ * database alone tells. */
+static int move_store(const struct config *c, struct err *err)
+{
+    static const char *const files[] = {"state.db-wal", "state.db"};
+    _cleanup_free_ char *there = path_join(c->state, "store/state.db");
+    for (size_t i = 0; i < ARRAY_LEN(files) && !path_exists(there); i++) {
+        _cleanup_free_ char *from = path_join(c->state, "%s", files[i]);
+        _cleanup_free_ char *to = path_join(c->state, "store/%s", files[i]);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            return err_errno(err, "moving %s to %s", from, to);
+    }
+    return 0;
+}
+
 /* An empty file is an empty SQLite database. Made here, so that it is the user's whoever opens it
  * first; SQLite gives its log files the same owner. */
 static int database(const struct config *c, const struct account *a, struct err *err)
@@ -68,5 +83,6 @@ int folders_make(const struct config *c, struct err *err)
         if (r < 0)
             return r;
     }
-    return database(c, &a, err);
+    r = move_store(c, err);
+    return r ? r : database(c, &a, err);
 }

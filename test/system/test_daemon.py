@@ -94,6 +94,17 @@ def test_folders_and_owners(new_davit):
     assert os.stat(d.run_dir).st_uid == 0 and os.stat(d.run_dir).st_mode & 0o1020 == 0o1020
 
 
+def test_the_store_of_an_earlier_davit_moves(new_davit):
+    d = new_davit(stacks=False)
+    d.cli("apps", "create", "kept")
+    d.stop()
+    for file in (d.state / "store").glob("state.db*"):
+        file.rename(d.state / file.name)
+    d.start()
+    assert "kept" in d.cli("apps")
+    assert not (d.state / "state.db").exists() and (d.state / "store/state.db").stat().st_size
+
+
 def test_a_root_too_long_for_sockets(new_davit, tmp_path):
     d = idle(new_davit)
     long = d.root / ("x" * 80)
