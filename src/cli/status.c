@@ -43,9 +43,12 @@ static int ask(struct cli *cli, int64_t until, json_t **ret, struct err *err)
 {
     struct client *c;
     int r = client_get(cli, &c, err);
-    while (r == 0 && (r = api_call(cli, "GET", "/v1/status", NULL, ret, err)) < 0 && c->socket &&
+    while (r == 0 && (r = api_call(cli, "GET", "/v1/status", NULL, ret, err)) < 0 &&
            r == -ERR_UNAVAILABLE && time_mono_ms() < until) {
-        wait_beside(c->socket, until);
+        if (c->socket)
+            wait_beside(c->socket, until);
+        else
+            poll(NULL, 0, RETRY_MS);
         r = 0;
     }
     return r;
