@@ -151,6 +151,39 @@ static bool was_live(const struct release_status *s)
     return s && (s->state == RELEASE_LIVE || s->state == RELEASE_SUPERSEDED);
 }
 
+/* Whether the image of all[of] is kept: for itself, or for another release that has the same. */
+static bool image_is_kept(struct api *api, const char *app, const struct release **all, size_t n,
+                          const struct release *of)
+{
+    const struct desired *d = view_desired(api, app);
+    _cleanup_free_ int64_t *numbers = xcalloc(n, sizeof(*numbers));
+    _cleanup_free_ int *states = xcalloc(n, sizeof(*states));
+    _cleanup_free_ bool *keep = xcalloc(n, sizeof(*keep));
+    for (size_t i = 0; i < n; i++) {
+        const struct release *r = all[n - 1 - i];
+        const struct release_status *s = view_release_status(api, app, r->number);
+        numbers[i] = r->number;
+        states[i] = s ? s->state : RELEASE_PENDING;
+    }
+    releases_retained(numbers, states, n, d ? d->release : 0, api->config->retain_releases, keep);
+    for (size_t i = 0; i < n; i++)
+        if (keep[i] && streq(all[n - 1 - i]->image, of->image))
+            return true;
+    return false;
+}
+
+static int check_image(struct api *api, const char *app, const struct release **all, size_t n,
+                       int64_t number, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->number != number || image_is_kept(api, app, all, n, all[i]))
+            continue;
+        err_set(err, ERR_UNPROCESSABLE, "the image of v%lld is no longer kept", (long long)number);
+        return err_hint(err, "push that commit again; the setting retain_releases keeps more");
+    }
+    return 0;
+}
+
 static int choose(struct api *api, struct rollback *rb, int64_t *ret, struct err *err)
 {
     size_t n;
@@ -160,7 +193,7 @@ static int choose(struct api *api, struct rollback *rb, int64_t *ret, struct err
         if (d && all[i]->number < d->release &&
             was_live(view_release_status(api, rb->app, all[i]->number))) {
             *ret = all[i]->number;
-            return 0;
+            return check_image(api, rb->app, all, n, *ret, err);
         }
     }
     if (!rb->to) {
@@ -174,7 +207,7 @@ static int choose(struct api *api, struct rollback *rb, int64_t *ret, struct err
         return err_hint(err, "choose one that was live: davit releases -a %s", rb->app);
     }
     *ret = rb->to;
-    return 0;
+    return check_image(api, rb->app, all, n, *ret, err);
 }
 
 static int rollback(struct change *c, void *arg, struct err *err)

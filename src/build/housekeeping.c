@@ -21,16 +21,6 @@ void chores_release(struct chores *c)
 
 /* --- what to keep ---------------------------------------------------------------------------- */
 
-void retained(const int64_t *numbers, const int *states, size_t n, int64_t current, int64_t retain,
-              bool *keep)
-{
-    for (size_t i = n; i-- > 0;) {
-        bool counts = states[i] != RELEASE_FAILED && retain > 0;
-        keep[i] = counts || numbers[i] >= current;
-        retain -= counts;
-    }
-}
-
 /* The releases of one app, in order. */
 struct history {
     int64_t *numbers;
@@ -77,8 +67,8 @@ static void keep_images(struct operator* op, const char *app, struct chores *ret
         const struct release_status *s = mirror_get(m, status_key, &release_status_schema, NULL);
         history_add(&h, r, s ? s->state : RELEASE_PENDING);
     }
-    retained(h.numbers, h.states, h.n, desired ? desired->release : 0,
-             operator_config(op)->retain_releases, h.keep);
+    releases_retained(h.numbers, h.states, h.n, desired ? desired->release : 0,
+                      operator_config(op)->retain_releases, h.keep);
     for (size_t i = 0; i < h.n; i++)
         if (h.keep[i])
             strv_add(&ret->images, h.images[i]);

@@ -29,10 +29,4 @@ int chores_gather(struct operator* op, struct chores *ret, struct err *err);
 /* The blocking part. What fails is logged and tried again next time. */
 void chores_do(const struct config *c, struct image_store *images, const struct chores *chores);
 
-/* Which of an app's releases keep their images: the newest `retain` that did not fail, `current`,
- * and all after it. numbers and states (enum release_state) are in ascending order of number; sets
- * keep[i]. Pure. */
-void retained(const int64_t *numbers, const int *states, size_t n, int64_t current, int64_t retain,
-              bool *keep);
-
 #endif

@@ -160,3 +160,13 @@ bool key_match(const char *key, const char *pattern, struct str *parts)
     }
     return !*key;
 }
+
+void releases_retained(const int64_t *numbers, const int *states, size_t n, int64_t current,
+                       int64_t retain, bool *keep)
+{
+    for (size_t i = n; i-- > 0;) {
+        bool counts = states[i] != RELEASE_FAILED && retain > 0;
+        keep[i] = counts || numbers[i] >= current;
+        retain -= counts;
+    }
+}

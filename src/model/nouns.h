@@ -90,6 +90,11 @@ struct release {
 DEFINE_NOUN(release)
 
 const struct process *release_process(const struct release *r, const char *type); /* NULL: none */
+/* Which of an app's releases keep their images: the newest `retain` that did not fail, `current`,
+ * and all after it. numbers and states (enum release_state) are in ascending order of number; sets
+ * keep[i]. */
+void releases_retained(const int64_t *numbers, const int *states, size_t n, int64_t current,
+                       int64_t retain, bool *keep);
 
 /* /apps/A/releases/N/status — what became of it. Written by run. */
 enum release_state {

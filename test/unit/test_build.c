@@ -495,13 +495,13 @@ static void the_newest_that_served_are_retained(void **state)
     const int states[] = {RELEASE_SUPERSEDED, RELEASE_SUPERSEDED, RELEASE_FAILED,
                           RELEASE_SUPERSEDED, RELEASE_LIVE,       RELEASE_STARTING};
     bool keep[6];
-    retained(numbers, states, 6, 6, 3, keep);
+    releases_retained(numbers, states, 6, 6, 3, keep);
     const bool three[] = {false, false, false, true, true, true};
     assert_memory_equal(keep, three, sizeof(keep));
-    retained(numbers, states, 6, 6, 4, keep);
+    releases_retained(numbers, states, 6, 6, 4, keep);
     const bool four[] = {false, true, false, true, true, true};
     assert_memory_equal(keep, four, sizeof(keep));
-    retained(numbers, states, 6, 2, 1, keep); /* what is desired stays, with all after it */
+    releases_retained(numbers, states, 6, 2, 1, keep); /* what is desired stays, with all after it */
     const bool current[] = {false, true, true, true, true, true};
     assert_memory_equal(keep, current, sizeof(keep));
 }
