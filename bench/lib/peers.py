@@ -71,6 +71,10 @@ class Docker:
         self.process.terminate()
         self.process.wait()
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)
+        for table in ("nat", "filter"):  # dockerd leaves its rules behind
+            for rule in subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout.splitlines():
+                if rule.startswith("-A ") and self.bridge in rule.split():
+                    subprocess.run(["iptables", "-t", table, "-D", *rule.split()[1:]], capture_output=True)
         subprocess.run(["umount", "-R", self.dir / "data"], capture_output=True)
         shutil.rmtree(self.dir, ignore_errors=True)
 

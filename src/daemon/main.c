@@ -72,7 +72,7 @@ static int run_operator(const struct operator_entry *o, const struct config *c)
 static int run(const char *root, bool foreground, bool refresh, const char *what)
 {
     struct err err;
-    _cleanup_(config_release) struct config c = {0};
+    static struct config c; /* never released: workers of an operator go on until the very end */
     if (*root && dir_make(root, 0755, &err) < 0)
         return complain(&err);
     if (settings_load(root, &c, &err) < 0)

@@ -15,6 +15,7 @@ import json
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -339,7 +340,8 @@ def leftovers(davit):
         addresses = [ipaddress.ip_address(a["local"]) for a in i.get("addr_info", []) if a.get("family") == "inet"]
         if i.get("ifname") == bridge or i.get("master") == bridge or any(a in davit.network for a in addresses):
             found.append(f"interface {i.get('ifname')}")
-    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, errors="backslashreplace").stdout
+    found += [f"{chain}, which nobody made knowingly" for chain in re.findall(r"chain (DAVIT-(?!davit)\S*)", rules)]
     found += [f"nft: {line.strip()}" for line in rules.splitlines()
               if bridge.replace("-", "_") in line.replace("-", "_") or str(davit.network) in line]
     for folder, below, _ in os.walk("/sys/fs/cgroup"):

@@ -83,6 +83,7 @@ def test_images_of_retained_releases_stay_and_others_go(davit):
     assert davit.get("many")[1] == "after all"
 
 
+@pytest.mark.slow
 def test_a_collection_that_is_killed_leaves_all_that_is_needed(davit, tmp_path):
     folder = davit.checkout(apps.static("number 1"), "killed")
     davit.create_app("killed", folder)

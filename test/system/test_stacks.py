@@ -132,6 +132,7 @@ def age(davit, days):
     os.utime(davit.state / "images/refs/stack-run", (then, then))
 
 
+@pytest.mark.slow
 def test_stacks_are_made_once_and_kept_fresh(davit, mirror):
     # Two that need the same stack at once, and one of them an operator that tidies up when it starts.
     ahead = subprocess.Popen([davit.davitd, "--root", davit.root, "stacks"], env=davit.env, text=True,
