@@ -116,7 +116,7 @@ static int unreachable(const struct client *c, int r, struct err *err)
 /* {"code", "message", "hint"} as an error of ours; anything else by its status. */
 static int refused(const struct client *c, const struct http_response *a, struct err *err)
 {
-    struct err unwanted;
+    struct err unwanted = {0};
     err = err ? err : &unwanted;
     json_auto_t *doc = json_loadb(a->body.ptr ? a->body.ptr : "", a->body.len, 0, NULL);
     const char *message = json_string_value(json_object_get(doc, "message"));
