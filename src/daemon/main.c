@@ -46,7 +46,14 @@ static void spare_memory(void)
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
-/* PR_SET_PDEATHSIG is forgotten when the user changes, so it comes after that. */
+/* Whether davitd started us, and not somebody by hand: it has us die with it (parent.c). */
+static bool is_child(void)
+{
+    int sig = 0;
+    return prctl(PR_GET_PDEATHSIG, &sig) == 0 && sig == SIGKILL;
+}
+
+/* PR_SET_PDEATHSIG is forgotten when the user changes, so it comes again after that. */
 static int die_with(pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -58,11 +65,11 @@ static int run_operator(const struct operator_entry *o, const struct config *c)
 {
     struct err err;
     pid_t parent = getppid();
-    bool ours = root_holder(c, "davitd") == parent;
+    bool child = is_child();
     if (folders_make(c, &err) < 0 || root_lock(c, o->name, LOCK_WAIT_MS, &err) < 0 ||
         (o->as_user && account_become(c, &err) < 0))
         return complain(&err);
-    if (ours && die_with(parent) < 0)
+    if (child && die_with(parent) < 0)
         return 1; /* the parent is gone already, and a new one will start its own */
     spare_memory();
     log_init(o->name, LOG_LEVEL_INFO);
