@@ -66,6 +66,7 @@ def main():
     row("store: durable put, p50", commits["put.p50"], commits["fdatasync.p50"], "<= 1.5", "us", "fdatasync in place")
     row("store: durable put, p50", commits["put.p50"], commits["fdatasync_append.p50"], "<= 1.5", "us",
         "fdatasync appending")
+    row("store: durable put, p99", commits["put.p99"], commits["fdatasync.p99"], "", "us", "fdatasync in place")
     row("store: durable put, p50", davit["put.p50"], peer["put.p50"], "", "us", "etcd")
     row("store: put until another process has the event, p50", davit["event.p50"], peer["event.p50"], "", "us", "etcd")
     row("store: put until another process has the event, p99", davit["event.p99"], peer["event.p99"],
