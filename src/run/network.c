@@ -190,20 +190,11 @@ static int make_bridge(const struct network *n, struct err *err)
     return r < 0 ? r : netlink_bridge(nl, n->bridge, address, err);
 }
 
-static int write_setting(const char *path, const char *value, struct err *err)
-{
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, "opening %s", path);
-    int r = fd_write_all(fd, value, strlen(value), err);
-    return r < 0 ? err_wrap(err, "%s", path) : 0;
-}
-
 /* No IPv6 towards the instances: what has no rules has no door. */
 static int quiet_ipv6(const struct network *n, struct err *err)
 {
     _cleanup_free_ char *path = xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", n->bridge);
-    return path_exists(path) ? write_setting(path, "1", err) : 0;
+    return path_exists(path) ? file_set(path, "1", err) : 0;
 }
 
 static int nft(const struct buf *rules, struct err *err)
@@ -236,7 +227,7 @@ static int make(const struct config *c, struct network *n, struct err *err)
 {
     int r = choose_base(c, &n->base, err);
     if (r < 0 || (r = make_bridge(n, err)) < 0 || (r = quiet_ipv6(n, err)) < 0 ||
-        (r = write_setting("/proc/sys/net/ipv4/ip_forward", "1", err)) < 0)
+        (r = file_set("/proc/sys/net/ipv4/ip_forward", "1", err)) < 0)
         return r;
     return set_rules(n, err);
 }
