@@ -122,8 +122,14 @@ static void check_programs(struct report *r)
 {
     static const struct {
         const char *program, *package;
-    } all[] = {{"crun", "crun"},     {"haproxy", "haproxy"},       {"git", "git"},
-               {"skopeo", "skopeo"}, {"mmdebstrap", "mmdebstrap"}, {"nft", "nftables"},
+    } all[] = {{"crun", "crun"},
+               {"haproxy", "haproxy"},
+               {"git", "git"},
+               {"skopeo", "skopeo"},
+               {"mmdebstrap", "mmdebstrap"},
+               {"nft", "nftables"},
+               {"openssl", "openssl"},
+               {"curl", "curl"},
                {"tar", "tar"}};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         _cleanup_free_ char *hint = xasprintf("apt-get install %s", all[i].package);

@@ -247,6 +247,7 @@ def test_doctor_names_what_is_missing(davit, tmp_path):
     checks = {c["check"]: c for c in json.loads(done.stdout)["items"]}
     assert done.returncode == 1
     assert checks["crun"]["state"] == "problem" and "apt-get install crun" in checks["crun"]["hint"]
+    assert checks["openssl"]["state"] == checks["curl"]["state"] == "problem"
     assert checks["haproxy"]["state"] == checks["davitd"]["state"] == "ok"
     assert json.loads(davit.cli("doctor", "--json"))["items"], "and all is well with all of it"
 

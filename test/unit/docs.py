@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Fails when the manual misses something that the tables of the code have: a verb, a setting or its default, an operator; or
-when a link leads nowhere."""
+"""Fails when the manual misses something that the tables of the code have: a verb, a setting or its default, an operator;
+when `davit doctor` doesn't look for a package that Davit runs on; when a link leads nowhere; or when any tracked file
+holds what a merge left undecided."""
 
 import pathlib
 import re
+import subprocess
 import sys
 
 TOP = pathlib.Path(sys.argv[1])
@@ -35,6 +37,28 @@ def dead_links():
                 yield f"{page.relative_to(TOP)} links to {link}, which is not there"
 
 
-found = [*missing(), *dead_links()]
+def forgotten():
+    """Of the packages that running Davit takes, what `davit doctor` doesn't look for. Certificates are no program."""
+    section = re.search(r"^\[run\]$(.*?)(?=^\[|\Z)", (TOP / "tools/packages").read_text(), re.M | re.S)[1]
+    doctor = (TOP / "src/cli/doctor.c").read_text()
+    for package in section.split():
+        if package != "ca-certificates" and f'"{package}"}}' not in doctor:
+            yield f"tools/packages installs {package} to run Davit, and src/cli/doctor.c does not look for it"
+
+
+def undecided():
+    """Marks of a merge. A source tree that isn't a checkout has nothing to look at."""
+    tracked = subprocess.run(["git", "-c", "safe.directory=*", "-C", TOP, "ls-files", "-z"], capture_output=True)
+    for name in filter(None, tracked.stdout.split(b"\0")):
+        path = TOP / name.decode()
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        if b"\0" in content:
+            continue
+        for number, line in enumerate(content.splitlines(), 1):
+            if re.match(rb"(<{7}|={7}|>{7}|\|{7})( |$)", line):
+                yield f"{name.decode()}:{number} is the mark of a merge: {line[:40].decode(errors='replace')}"
+
+
+found = [*missing(), *forgotten(), *dead_links(), *undecided()]
 print("\n".join(found) or "the manual has it all")
 sys.exit(1 if found else 0)
