@@ -7,13 +7,40 @@ static void add_setting(struct strv *env, size_t *n, const char *name, const cha
     ++*n;
 }
 
+/* Faults of old histories that every forge takes and that harm nobody: who wrote a commit and when
+ * isn't read here, and a mode's leading zero changes nothing. Names like .git or .., and what
+ * .gitmodules attacks with, stay refused. */
+static const char *const harmless[] = {
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+};
+
+static void add_fsck(struct strv *env, size_t *n)
+{
+    add_setting(env, n, "receive.fsckObjects", "true");
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
+        _cleanup_free_ char *name = xasprintf("receive.fsck.%s", harmless[i]);
+        add_setting(env, n, name, "ignore");
+    }
+}
+
 static void add_settings(struct strv *env, const struct config *c)
 {
     size_t n = 0;
     _cleanup_free_ char *hooks = path_join(c->libexec, "hooks"),
                         *max = xasprintf("%lldm", (long long)c->upload_max);
     add_setting(env, &n, "core.hooksPath", hooks);
-    add_setting(env, &n, "receive.fsckObjects", "true");
+    add_fsck(env, &n);
     add_setting(env, &n, "receive.maxInputSize", max);
     /* A branch must not point to what power loss took away. The hook sees to the objects. */
     add_setting(env, &n, "core.fsync", "committed,-loose-object,reference");
