@@ -39,7 +39,8 @@ struct git {
     struct request *rq;
     const struct service *service;
     char *app;
-    bool advertise; /* info/refs */
+    bool advertise;         /* info/refs */
+    const char *repository; /* what git is started on: of the app, or the one that stays empty */
     struct child *child;
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
@@ -73,7 +74,7 @@ static void on_readable(void *arg);
 static int start(struct git *g, int in, struct err *err)
 {
     _cleanup_(strv_release) struct strv argv = {0}, env = {0};
-    _cleanup_free_ char *path = repo_path(g->rq->api->config, g->app);
+    _cleanup_free_ char *path = repo_path(g->rq->api->config, g->repository);
     uv_loop_t *loop = operator_loop(g->rq->api->op);
     _cleanup_close_ int out = -1;
     strv_add(&argv, "/usr/bin/git");
@@ -311,7 +312,7 @@ static int choose(struct git *g, struct str what, struct err *err)
     return err_hint(err, "use git 1.6.6 or later, over its smart protocol");
 }
 
-/* A push makes the app; looking what is there only makes an empty repository. */
+/* A push makes the app; before one, what is there is what is in an empty repository. */
 static int make_app(struct git *g, struct err *err)
 {
     struct api *api = g->rq->api;
@@ -322,7 +323,8 @@ static int make_app(struct git *g, struct err *err)
         err_set(err, ERR_NOT_FOUND, "there is no app '%s'", g->app);
         return err_hint(err, "davit apps lists them");
     }
-    int r = repo_make(api->config, g->app, err);
+    g->repository = there || !g->advertise ? g->app : REPO_EMPTY;
+    int r = repo_make(api->config, g->repository, err);
     if (r < 0 || there || g->advertise)
         return r;
     r = app_create(api, &g->rq->who, g->app, err);

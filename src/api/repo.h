@@ -4,6 +4,9 @@
 
 #include "api/auth.h"
 
+#define REPO_EMPTY                                                                                 \
+    ".empty" /* stands for those of apps that aren't there yet; no app is called so */
+
 char *repo_path(const struct config *c, const char *app); /* the caller's */
 /* Makes it if it isn't there; whole or not at all. */
 int repo_make(const struct config *c, const char *app, struct err *err);

@@ -201,9 +201,14 @@ static int admit(struct request *rq, struct err *err)
     return streq(rq->route->request, "tar") ? open_builds_create(rq, err) : 0;
 }
 
-bool request_begin(struct request *rq)
+static int unclean(struct err *err)
 {
-    if (admit(rq, &rq->err) == 0)
+    return err_set(err, ERR_INVALID, "there is a NUL or another control character in the URL");
+}
+
+bool request_begin(struct request *rq, bool clean)
+{
+    if ((clean ? admit(rq, &rq->err) : unclean(&rq->err)) == 0)
         return true;
     /* Who waits for "100 Continue" gets the answer instead. */
     return request_header(rq, MHD_HTTP_HEADER_EXPECT) ? fail(rq) && answer_error(rq) : fail(rq);

@@ -52,7 +52,7 @@ struct request {
 /* For server.c. The bool is false when the connection is to be closed. */
 struct request *request_new(struct server *s, struct MHD_Connection *c, const char *method,
                             const char *path);
-bool request_begin(struct request *rq);
+bool request_begin(struct request *rq, bool clean); /* clean: its URI is */
 bool request_data(struct request *rq, const char *data, size_t *n);
 bool request_end(struct request *rq);
 void request_free(struct request *rq);

@@ -1,5 +1,7 @@
 #include "api/route.h"
 
+#include <ctype.h>
+
 #include "api/handlers.h"
 
 #define GET "GET"
@@ -21,6 +23,21 @@ const struct route routes[] = {
     {0},
 };
 #undef ROUTE
+
+/* "%00" to "%1f", and "%7f". */
+static bool is_escaped_control(const char *p)
+{
+    return p[0] == '%' && (((p[1] == '0' || p[1] == '1') && isxdigit((unsigned char)p[2])) ||
+                           (p[1] == '7' && (p[2] == 'f' || p[2] == 'F')));
+}
+
+bool uri_is_clean(const char *uri)
+{
+    for (; *uri; uri++)
+        if ((unsigned char)*uri < ' ' || *uri == 127 || is_escaped_control(uri))
+            return false;
+    return true;
+}
 
 /* Compares component by component; a {…} takes any that is not empty. */
 static bool matches(const char *pattern, const char *path, struct str params[ROUTE_PARAMS_MAX])

@@ -17,6 +17,8 @@ struct route {
 
 extern const struct route routes[]; /* ended by one without a path */
 
+/* Whether a URI as it was sent has no control character, NUL included, plain or as %XX. */
+bool uri_is_clean(const char *uri);
 /* The route for it; params[i] (the caller's to free) gets what stood for its i-th {…}.
  * ERR_NOT_FOUND, or ERR_METHOD with the methods that would do. */
 int route_find(const char *method, const char *path, const struct route **ret,

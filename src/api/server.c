@@ -49,14 +49,26 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 void server_kick(struct server *s) { uv_timer_start(&s->timer, on_timer, 0, 0); }
 
+/* What a request is before there is one, if its URI is refused. */
+static char unclean;
+
+/* Called before libmicrohttpd decodes the URI, after which a NUL is its end. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    (void)cls;
+    (void)connection;
+    return uri_is_clean(uri) ? NULL : &unclean;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *n, void **request)
 {
     (void)version;
-    if (!*request) {
+    if (!*request || *request == &unclean) {
+        bool clean = !*request;
         *request = request_new(cls, connection, method, url);
-        return request_begin(*request) ? MHD_YES : MHD_NO;
+        return request_begin(*request, clean) ? MHD_YES : MHD_NO;
     }
     if (*n)
         return request_data(*request, data, n) ? MHD_YES : MHD_NO;
@@ -69,7 +81,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
     (void)cls;
     (void)connection;
     (void)why;
-    request_free(TAKE_PTR(*request));
+    if (*request != &unclean)
+        request_free(TAKE_PTR(*request));
 }
 
 static void on_complaint(void *cls, const char *fmt, va_list ap)
@@ -97,10 +110,10 @@ int server_start(struct api *api, enum door door, struct server **ret, struct er
         s->http = MHD_start_daemon(
             MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
             s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-            MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_CONNECTION_LIMIT,
-            (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-            (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-            MHD_OPTION_END);
+            MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+            NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
         if (!s->http) {
             close(fd);
             fd = err_set(err, ERR_INTERNAL, "libmicrohttpd didn't start on %s", s->path);

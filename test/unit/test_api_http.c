@@ -94,6 +94,34 @@ static void test_bad_input(void **state)
     assert_int_equal(local("DELETE", "/v1/apps/bad", NULL)->status, 204);
 }
 
+/* A NUL ended the path where it was decoded, and another app's request was answered. */
+static void test_control_characters_in_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path;
+    } cases[] = {
+        {"DELETE", "/v1/apps/esc%00/domains/a.example"},
+        {"DELETE", "/v1/apps/esc%00"},
+        {"GET", "/v1/apps/esc%0a"},
+        {"GET", "/v1/apps/esc%1F"},
+        {"GET", "/v1/apps/esc%7f"},
+        {"GET", "/v1/apps/esc/logs?process=web%00x"},
+        {"GET", "/v1/apps?%01"},
+        {"GET", "/v1/nonsense%00"},
+        {"GET", "/git/esc.git%00/info/refs?service=git-upload-pack"},
+        {"POST", "/git/esc%00.git/git-receive-pack"},
+    };
+    assert_int_equal(local("POST", "/v1/apps", "{\"name\":\"esc\"}")->status, 201);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct reply *r = local(cases[i].method, cases[i].path, NULL);
+        if (r->status != 400)
+            fail_msg("%s %s: %d %s", cases[i].method, cases[i].path, r->status, r->body.ptr);
+    }
+    assert_int_equal(local("GET", "/v1/apps/%65sc?a=%2500&b=%e2%82%ac", NULL)->status, 200);
+    assert_int_equal(local("DELETE", "/v1/apps/esc", NULL)->status, 204);
+}
+
 static void test_large_bodies(void **state)
 {
     (void)state;
@@ -442,18 +470,20 @@ static void test_git(void **state)
     const struct reply *r = local("GET", "/git/code.git/info/refs?service=git-upload-pack", NULL);
     assert_int_equal(r->status, 200);
     assert_contains(r->body.ptr, "001e# service=git-upload-pack\n0000");
-    /* Looking doesn't make an app, not even for a push; a push of nothing does. */
+    /* Looking makes neither an app nor a repository, not even for a push; a push of nothing does.
+     */
+    _cleanup_free_ char *repo = path_join(world.config.state, "git/unborn.git");
     r = local("GET", "/git/unborn.git/info/refs?service=git-receive-pack", NULL);
     assert_int_equal(r->status, 200);
     assert_contains(r->body.ptr, "001f# service=git-receive-pack\n0000");
     assert_int_equal(local("GET", "/v1/apps/unborn", NULL)->status, 404);
+    assert_false(path_exists(repo));
     assert_int_equal(local("POST", "/git/unborn.git/git-receive-pack", "0000")->status, 200);
     assert_int_equal(local("GET", "/v1/apps/unborn", NULL)->status, 200);
     assert_int_equal(http(LOCAL, "POST", "/git/code.git/git-upload-pack",
                           "Content-Encoding: gzip\r\n", "not gzip")
                          ->status,
                      400);
-    _cleanup_free_ char *repo = path_join(world.config.state, "git/unborn.git");
     assert_true(path_exists(repo));
     assert_int_equal(local("DELETE", "/v1/apps/unborn", NULL)->status, 204);
     assert_false(path_exists(repo));
@@ -479,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_app_from_birth_to_end),
         cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_control_characters_in_urls),
         cmocka_unit_test(test_large_bodies),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_expired_token),
