@@ -10,6 +10,7 @@
 #include "api/git_env.h"
 #include "api/gunzip.h"
 #include "api/repo.h"
+#include "api/shallow.h"
 #include "api/stream.h"
 #include "api/upkeep.h"
 #include "base/log.h"
@@ -46,7 +47,8 @@ struct git {
     struct fdwatch *writable, *readable;
     uint64_t received;     /* bytes of the body */
     bool can_say;          /* the pusher reads what is said beside the answer (side-band-64k) */
-    struct buf shallow;    /* where the pusher's history is cut off: commits, a blank after each */
+    struct buf head;       /* the first bytes of the body, as long as git isn't started */
+    struct buf shallow;    /* where the pusher's history is cut off (shallow.h) */
     struct gunzip *gunzip; /* NULL: the body is not compressed */
 };
 
@@ -125,45 +127,56 @@ static void close_in(struct git *g)
     g->in = -1;
 }
 
-/* A push from a shallow clone begins with pkt-lines "shallow COMMIT". git itself would refuse it
- * only after the hook has run, so the hook must know. */
-static void note_shallow(struct git *g, struct str body)
+/* The head of the body fits into a pipe that is empty: this doesn't wait for git, unless the kernel
+ * grants small pipes only. A git that doesn't read says why in its answer. */
+static int begin(struct git *g, struct err *err)
 {
-    static const size_t line = 4 + 8 + 40;
-    g->shallow = BUF_CAP(64 * 1024);
-    while (body.len >= line && memcmp(body.ptr + 4, "shallow ", 8) == 0) {
-        size_t n = line + (body.ptr[line - 4] == '\n');
-        buf_add(&g->shallow, body.ptr + 12, 40);
-        buf_addc(&g->shallow, ' ');
-        body = (struct str){body.ptr + n, body.len - MIN(n, body.len)};
-    }
+    g->can_say = memmem(g->head.ptr, g->head.len, "side-band-64k", strlen("side-band-64k"));
+    int r = start_with_pipe(g, err);
+    if (r < 0)
+        return r;
+    fcntl(g->in, F_SETFL, 0);
+    if (fd_write_all(g->in, g->head.ptr, g->head.len, NULL) < 0)
+        close_in(g);
+    else
+        fcntl(g->in, F_SETFL, O_NONBLOCK);
+    return 0;
 }
 
-/* A git that has stopped reading says why in its answer: the rest is thrown away. */
+/* How many of the bytes are taken: as many as the pipe does, and all if git has stopped reading. */
+static size_t feed(struct git *g, const char *data, size_t n)
+{
+    if (g->in < 0)
+        return n;
+    ssize_t w = TEMP_FAILURE_RETRY(write(g->in, data, n));
+    if (w < 0 && errno != EAGAIN) {
+        close_in(g);
+        return n;
+    }
+    if (w < (ssize_t)n)
+        fdwatch_go_on(g->writable);
+    return w < 0 ? 0 : (size_t)w;
+}
+
+/* git is started once it is known where the pusher's history is cut off, which its hook is told. */
 static int receive(struct request *rq, const char *data, size_t n, size_t *ret_taken,
                    struct err *err)
 {
     struct git *g = rq->state;
-    *ret_taken = n;
+    size_t taken = 0;
     if (!g->child) {
-        note_shallow(g, (struct str){data, n});
-        g->can_say = memmem(data, n, "side-band-64k", strlen("side-band-64k"));
-        int r = start_with_pipe(g, err);
+        taken = MIN(n, SHALLOW_MAX - g->head.len);
+        buf_add(&g->head, data, taken);
+        int r = shallow_read(buf_str(&g->head), &g->shallow) || g->head.len == SHALLOW_MAX
+                    ? begin(g, err)
+                    : 0;
         if (r < 0)
             return r;
     }
-    if (g->in < 0) {
-        g->received += n;
-        return 0;
-    }
-    ssize_t w = TEMP_FAILURE_RETRY(write(g->in, data, n));
-    if (w < 0 && errno != EAGAIN) {
-        close_in(g);
-    } else if (w < (ssize_t)n) {
-        *ret_taken = w < 0 ? 0 : (size_t)w;
-        fdwatch_go_on(g->writable);
-    }
-    g->received += *ret_taken;
+    if (taken < n)
+        taken += feed(g, data + taken, n - taken);
+    g->received += taken;
+    *ret_taken = taken;
     return 0;
 }
 
@@ -239,6 +252,7 @@ static void git_free(struct git *g)
     if (g->child)
         child_let_go(g->child);
     gunzip_free(g->gunzip);
+    buf_release(&g->head);
     buf_release(&g->shallow);
     free(g->app);
     free(g);
@@ -263,7 +277,7 @@ static int finish(struct request *rq, struct err *err)
         r = err_errno(err, "rewinding the request");
     bool full = g->advertise && is_full(g);
     if (!r && !g->child && !full)
-        r = start(g, g->in, err);
+        r = g->head.len ? begin(g, err) : start(g, g->in, err);
     if (r < 0)
         return r;
     close_in(g);
@@ -337,6 +351,8 @@ int git_open(struct request *rq, struct err *err)
     struct str what;
     g->rq = rq;
     g->in = g->out = -1;
+    g->head = BUF_CAP(SHALLOW_MAX);
+    g->shallow = BUF_CAP(2 * SHALLOW_MAX);
     rq->state = g;
     rq->release = release_request;
     rq->receive = receive;

@@ -1,4 +1,5 @@
 """Git itself: which histories are taken, and what becomes of pushes that meet."""
+import json
 import subprocess
 
 import apps
@@ -83,3 +84,30 @@ def history(davit):
     folder = create(davit, "history", apps.static("a page"))
     davit.push(folder)
     return folder, davit.git(folder, "rev-parse", "HEAD:index.html").stdout.strip()
+
+
+def clone(davit, source, name, *options):
+    """A clone that pushes to the same app."""
+    target = davit.root / name
+    davit.git(davit.root, "clone", "-q", *options, f"file://{source}", str(target))
+    for line in davit.git(source, "config", "--get-regexp", "^(remote.davit|credential)").stdout.splitlines():
+        davit.git(target, "config", "--add", *line.split(" ", 1))
+    return target
+
+
+@pytest.mark.parametrize("there", ["left", "right"])
+def test_every_place_where_history_is_cut_off_counts(davit, there):
+    """A merge whose clone ends at both parents, of which the app has one."""
+    folder = create(davit, f"cut-{there}", apps.static("base"))
+    for side in ("left", "right"):
+        davit.git(folder, "checkout", "-q", "-b", side, "main")
+        davit.commit(folder, {f"{side}.html": "before"})
+        davit.commit(folder, {f"{side}.html": side})
+    davit.push(folder, True, f"{there}:main")
+    davit.git(folder, "checkout", "-q", "left")
+    davit.git(folder, "merge", "-q", "-m", "both", "right")
+    shallow = clone(davit, folder, f"shallow-{there}", "--depth", "2", "-b", "left")
+    assert len((shallow / ".git/shallow").read_text().splitlines()) == 2
+    done = davit.push(shallow, False, "left:main")
+    assert done.returncode != 0 and "comes from a shallow clone" in done.stderr, done.stderr
+    assert len(json.loads(davit.cli("releases", "-a", f"cut-{there}", "--json"))["items"]) == 1

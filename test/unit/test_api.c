@@ -9,6 +9,7 @@
 #include "api/hook/tar.h"
 #include "api/reply.h"
 #include "api/route.h"
+#include "api/shallow.h"
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
@@ -259,6 +260,42 @@ static void test_decide_refuses_nonsense(void **state)
     }
 }
 
+/* --- where a pusher's history is cut off ------------------------------------------------------ */
+
+#define ONE "1111111111111111111111111111111111111111"
+#define TWO "2222222222222222222222222222222222222222"
+#define COMMAND "0067" ONE " " TWO " refs/heads/main\0 report-status"
+
+static void test_shallow_read(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str body;
+        const char *commits;
+    } cases[] = {
+        {STR("0000"), ""},
+        {STR(COMMAND), ""},
+        {STR("0034shallow " ONE COMMAND), ONE " "},
+        {STR("0035shallow " ONE "\n" COMMAND), ONE " "},
+        {STR("0034shallow " ONE "0034shallow " TWO COMMAND), ONE " " TWO " "},
+        {STR("0035shallow " ONE "\n0035shallow " TWO "\n0034shallow " ONE COMMAND),
+         ONE " " TWO " " ONE " "},
+        {STR("0035shallow " ONE "\n0000"), ONE " "},
+        {STR("zzzzshallow " ONE), ""},
+        {STR("0008shallow " ONE), ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(buf_release) struct buf commits = BUF_INIT;
+        assert_true(shallow_read(cases[i].body, &commits));
+        assert_string_equal(commits.ptr ? commits.ptr : "", cases[i].commits);
+        /* In pieces too: no piece is taken for the whole before the last commit is there. */
+        size_t n = 0;
+        while (!shallow_read((struct str){cases[i].body.ptr, n}, &commits))
+            n++;
+        assert_string_equal(commits.ptr ? commits.ptr : "", cases[i].commits);
+    }
+}
+
 /* --- the hook: submodules in a tar ----------------------------------------------------------- */
 
 static void add_entry(struct buf *tar, const char *name, char type, const char *contents)
@@ -382,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_token_from_header),
         cmocka_unit_test(test_decide),
         cmocka_unit_test(test_decide_refuses_nonsense),
+        cmocka_unit_test(test_shallow_read),
         cmocka_unit_test(test_tar_scan),
         cmocka_unit_test(test_answer),
     };
