@@ -1,6 +1,9 @@
 /* Builds have the host's network, to reach registries, and it is theirs to reach nothing else of
- * this machine: no service on loopback, no instance, no metadata address. They are told by their
- * users, which are those of images and no one else's on the host. */
+ * this machine: no service on loopback or at the machine's own addresses, no instance, no metadata
+ * address, but what the setting build_services names. They are told by their users, which are those
+ * of images and no one else's on the host. Servers of a build's own on loopback are told by their
+ * users too, whatever the ports; nobody else reaches those. UDP on loopback is DNS only: a datagram
+ * is heard before any answer could tell by whom. */
 #ifndef BUILD_FIREWALL_H
 #define BUILD_FIREWALL_H
 
@@ -11,7 +14,8 @@ int firewall_set(const struct config *c, struct err *err);
 int firewall_remove(const struct config *c, struct err *err);
 
 /* The rules as nft reads them. `proxies`: URLs of proxies and mirrors whose ports
- * stay reachable. Pure. */
-void firewall_rules(const struct config *c, const struct strv *proxies, struct buf *ret);
+ * stay reachable. ERR_INVALID for what the setting build_services can't mean. Pure. */
+int firewall_rules(const struct config *c, const struct strv *proxies, struct buf *ret,
+                   struct err *err);
 
 #endif

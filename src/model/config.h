@@ -31,6 +31,7 @@
     NUMBER(build_cpu_weight, 20, 1, 10000, "CPU weight of a build")                                \
     NUMBER(build_timeout, 1800, 10, 86400, "seconds a build may take")                             \
     NUMBER(build_cache, 8192, 0, 16777216, "MiB the build caches of all apps may have together")   \
+    TEXT(build_services, "", "services of this machine that builds may reach: 127.0.0.1:5000 …")   \
     NUMBER(upload_max, 2048, 1, 1048576, "MiB a push or an uploaded archive may have")             \
     NUMBER(log_file_max, 10, 1, 10240, "MiB a log file may have before it is rotated")             \
     NUMBER(log_files, 5, 1, 100, "log files kept of an instance")                                  \

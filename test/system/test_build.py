@@ -6,11 +6,12 @@ import random
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import apps
 import pytest
-from davit import Davit, wait_for
+from davit import Davit, free_port, wait_for
 
 UNCHANGED = "Dependencies unchanged, using the cached ones"
 
@@ -145,33 +146,127 @@ def test_a_build_is_nobody_on_this_machine(davit):
     assert "gateway reached" not in out and "metadata reached" not in out
 
 
-def test_a_build_reaches_its_own_servers_on_loopback_and_no_others(davit):
-    with socket.socket() as ours:
-        while True:
-            port = random.randrange(33000, 60000)
-            with contextlib.suppress(OSError):
-                ours.bind(("127.0.0.1", port))
-                break
-        ours.listen()
-        socket.create_connection(("127.0.0.1", port)).close()  # anybody else does reach it
-        script = f"""
-            cat > ask.py <<'END'
-import socket
+ASK = """
+import concurrent.futures, os, socket
+TARGETS = {targets!r}
+
+def ask(kind, family, address, source):
+    with socket.socket(family, kind) as s:
+        s.settimeout(3)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((address[0], source))
+        s.connect(address)
+        s.send(b"hello")
+        return s.recv(9)
+
+def tell(target):
+    try:
+        return target[0] + " from %d answers %r" % (target[-1], ask(*target[1:]))
+    except OSError:
+        return target[0] + " is closed"
+
+with concurrent.futures.ThreadPoolExecutor(len(TARGETS)) as pool:
+    print("\\n".join(pool.map(tell, TARGETS)))
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    for port in (0, {low}):
+        with socket.socket(family) as own:
+            own.bind((host, port))
+            own.listen()
+            client = socket.create_connection(own.getsockname()[:2], 5)
+            served = own.accept()[0]
+            client.send(b"x")
+            served.send(served.recv(1))
+            print("own server", host, port, client.recv(1))
 with socket.socket() as own:
-    own.bind(("127.0.0.1", 0))
+    own.bind(("0.0.0.0", {low}))
     own.listen()
-    socket.create_connection(own.getsockname(), 5).close()
-    print("own server reached")
-try:
-    socket.create_connection(("127.0.0.1", {port}), 2)
-    print("the host's server reached")
-except OSError:
-    print("kept out")
-END
-            python3 ask.py
-        """
-        out = davit.push(create(davit, "loopback", make(script)))
-    assert "own server reached" in out and "kept out" in out
+    own.settimeout(0.05)
+    print("listening", flush=True)
+    while not os.path.exists("/davit/out/go"):
+        try:
+            own.accept()
+            print("a visitor")
+        except OSError:
+            pass
+"""
+
+
+@contextlib.contextmanager
+def echo(kind, family, host, ports):
+    """A server of the host's, at a port of that range: yields (its address, what it heard)."""
+    with socket.socket(family, kind) as s:
+        while True:
+            with contextlib.suppress(OSError):
+                s.bind((host, random.randrange(*ports)))
+                break
+        heard, end = [], threading.Event()
+
+        def serve():
+            s.settimeout(0.05)
+            while not end.is_set():
+                with contextlib.suppress(OSError):
+                    if kind == socket.SOCK_DGRAM:
+                        data, peer = s.recvfrom(9)
+                        heard.append(data)
+                        s.sendto(data, peer)
+                    else:
+                        peer = s.accept()[0]
+                        peer.settimeout(5)
+                        heard.append(peer.recv(9))
+                        peer.send(heard[-1])
+                        peer.close()
+
+        if kind == socket.SOCK_STREAM:
+            s.listen()
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield s.getsockname()[:2], heard
+        finally:
+            end.set()
+            server.join()
+
+
+def own_address():
+    """This machine's address towards the world."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("192.0.2.1", 9))
+        return s.getsockname()[0]
+
+
+def test_a_build_reaches_its_own_servers_on_loopback_and_no_others(davit):
+    """Whatever port it asks from, of whatever address of this machine; and nobody reaches a build's servers."""
+    kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+    hosts = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, own_address())]
+    with contextlib.ExitStack() as stack:
+        targets, heard, low = [], [], free_port()
+        for name, kind in kinds.items():
+            for family, host in hosts:
+                for ports in ((18000, 32000), (33000, 60000)):
+                    address, said = stack.enter_context(echo(kind, family, host, ports))
+                    heard.append(said)
+                    for source in (0, free_port(), random.randrange(33000, 60000)):
+                        targets.append((f"{name} {host} {address[1]}", int(kind), int(family), address, source))
+        with socket.create_connection(targets[0][3]) as anybody_else:
+            anybody_else.send(b"test")
+            assert anybody_else.recv(9) == b"test"
+        folder = create(davit, "loopback", make(f"cat > ask.py <<'END'\n{ASK.format(targets=targets, low=low)}\nEND\npython3 -u ask.py\n"))
+        push = subprocess.Popen(["git", "-C", folder, "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE, text=True)
+        out = ""
+        for line in push.stderr:
+            out += line
+            if "listening" in line:
+                break
+        for host in ("127.0.0.1", own_address()):
+            with pytest.raises(OSError), socket.create_connection((host, low), 2) as visitor:
+                visitor.recv(1)
+        for stage in davit.run_dir.glob("build/*.stage/out"):
+            (stage / "go").touch()
+        out += push.stderr.read()
+        assert push.wait(60) == 0, out
+    assert "answers" not in out and out.count("is closed") == len(targets), out
+    assert heard.pop(0) == [b"test"] and not any(heard)
+    assert out.count("own server") == 4 and "a visitor" not in out, out
 
 
 def test_a_build_that_needs_too_much_memory_is_told_so(new_davit):

@@ -501,7 +501,8 @@ static void the_newest_that_served_are_retained(void **state)
     releases_retained(numbers, states, 6, 6, 4, keep);
     const bool four[] = {false, true, false, true, true, true};
     assert_memory_equal(keep, four, sizeof(keep));
-    releases_retained(numbers, states, 6, 2, 1, keep); /* what is desired stays, with all after it */
+    releases_retained(numbers, states, 6, 2, 1,
+                      keep); /* what is desired stays, with all after it */
     const bool current[] = {false, true, true, true, true, true};
     assert_memory_equal(keep, current, sizeof(keep));
 }
@@ -544,22 +545,35 @@ static void buildpack_urls_are_taken_apart(void **state)
 static void nft_takes_the_rules(void **state)
 {
     (void)state;
-    struct config c = {.bridge = (char *)"davit-abc.1", .uid_base = 70000};
+    struct config c = {.bridge = (char *)"davit-abc.1",
+                       .uid_base = 70000,
+                       .build_services = (char *)"127.0.0.1:5000  [::1]:5001"};
+    struct err err;
     struct strv proxies = {0};
     _cleanup_(buf_release) struct buf rules = BUF_INIT;
     strv_add(&proxies, "http://127.0.0.1:3128/");
     strv_add(&proxies, "none");
-    firewall_rules(&c, &proxies, &rules);
+    assert_int_equal(firewall_rules(&c, &proxies, &rules, &err), 0);
+    assert_non_null(strstr(rules.ptr, "ip daddr 127.0.0.1 tcp dport 5000 ct mark set 70003"));
+    assert_non_null(strstr(rules.ptr, "ip6 daddr ::1 tcp dport 5001 ct mark set 70003"));
     assert_non_null(strstr(rules.ptr, "skuid 70000-135535"));
-    assert_non_null(strstr(rules.ptr, "tcp dport 3128 accept"));
+    assert_non_null(strstr(rules.ptr, "tcp dport 3128 ct mark set 70003"));
     assert_non_null(strstr(rules.ptr, "169.254.0.0/16 reject"));
-    strv_release(&proxies);
-    if (geteuid() != 0)
-        return; /* nft wants root even to check */
-    struct err err;
-    if (spawn_run((const char *const[]){"nft", "-c", "-f", "-", NULL}, buf_str(&rules), NULL,
+    /* a SYN that brings data with it */
+    assert_non_null(strstr(rules.ptr, "tcp doff 10 ip length != 60 reject"));
+    assert_non_null(strstr(rules.ptr, "tcp doff 10 ip6 length != 40 reject"));
+    if (geteuid() == 0 && /* nft wants root even to check */
+        spawn_run((const char *const[]){"nft", "-c", "-f", "-", NULL}, buf_str(&rules), NULL,
                   &err) < 0)
         fail_msg("%s", err.msg);
+    static const char *const wrong[] = {
+        "5000", "localhost:5000", "127.0.0.1:", "127.0.0.1:5000;x", "::1:5000", "127.0.0.1:0"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        c.build_services = (char *)wrong[i];
+        assert_int_equal(firewall_rules(&c, &proxies, &rules, &err), -ERR_INVALID);
+        assert_non_null(strstr(err.msg, "build_services"));
+    }
+    strv_release(&proxies);
 }
 
 int main(void)
