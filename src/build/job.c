@@ -53,6 +53,7 @@ static int read_app_json(struct work *w, struct err *err)
         return 0;
     if (!r)
         r = app_json_parse(buf_str(&text), &w->app, err);
+    work_warn(w, &w->app.warnings);
     if (!r)
         r = env_wishes(&w->app, &w->vars, &w->result->new_vars, err);
     map_copy(&w->vars, &w->result->new_vars);
@@ -74,8 +75,7 @@ static int complete_processes(struct work *w, struct err *err)
 {
     _cleanup_(strv_release) struct strv warnings = {0};
     int r = processes_complete(&w->app, &w->result->processes, &warnings, err);
-    for (size_t i = 0; i < warnings.n; i++)
-        output_warning(&w->out, "%s", warnings.items[i]);
+    work_warn(w, &warnings);
     return r;
 }
 

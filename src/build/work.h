@@ -28,6 +28,12 @@ static inline struct stacks work_stacks(struct work *w)
         .config = w->config, .images = w->images, .cancel = w->cancel, .out = &w->out};
 }
 
+static inline void work_warn(struct work *w, const struct strv *warnings)
+{
+    for (size_t i = 0; i < warnings->n; i++)
+        output_warning(&w->out, "%s", warnings->items[i]);
+}
+
 /* Each makes result->image and the processes that buildpacks, Procfile or image name. */
 int build_by_buildpacks(struct work *w, struct err *err);
 int build_by_dockerfile(struct work *w, const char *file, struct err *err);

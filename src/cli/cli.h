@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "base/words.h"
 
 enum option {
 #define OPTION(id, short_name, long_name, value, help) OPT_##id,
@@ -64,9 +65,6 @@ const struct verb *verb_find(const char **words, size_t n, size_t *ret_words);
 int verb_unknown(const char **words, size_t n, struct err *err);
 
 void help_print(const struct verb *v); /* NULL: all verbs */
-
-/* The nearest of n words to `word`, NULL if none is near. */
-const char *nearest(const char *word, const char *const *words, size_t n);
 
 /* "90", "90s", "10m", "2h", "3d" → seconds. */
 int duration_parse(const char *text, int64_t *ret_s, struct err *err);

@@ -1,7 +1,70 @@
-#include <jansson.h>
-
+#include "model/json_file.h"
 #include "model/names.h"
 #include "model/procfile.h"
+
+/* The keys of Heroku's and Dokku's app.json; what those are for that change nothing. */
+static const struct json_key top_keys[] = {
+    {"$schema", NULL},
+    {"name", NULL},
+    {"description", NULL},
+    {"keywords", NULL},
+    {"website", NULL},
+    {"repository", NULL},
+    {"logo", NULL},
+    {"success_url", NULL},
+    {"env", NULL},
+    {"formation", NULL},
+    {"buildpacks", NULL},
+    {"scripts", NULL},
+    {"healthchecks", NULL},
+    {"addons", "Davit makes no add-ons; set up the service, and give the app its address by "
+               "`davit config set`"},
+    {"cron", "Davit runs nothing by the clock; let a worker process do it"},
+    {"environments", "there are no test or review apps"},
+    {"image", "deploy an image by `davit deploy --image`"},
+    {"stack", "all apps are built on Davit's own"},
+    {0}};
+static const struct json_key env_keys[] = {{"description", NULL},
+                                           {"value", NULL},
+                                           {"required", NULL},
+                                           {"generator", NULL},
+                                           {"sync", "a variable that is set stays as it is"},
+                                           {0}};
+static const struct json_key formation_keys[] = {
+    {"quantity", NULL},
+    {"size", "instances of all apps have the size that davit.conf says (instance_memory)"},
+    {"max_parallel", "Davit decides how many start at once"},
+    {"autoscaling", "`davit scale` says how many run"},
+    {"service", "only `web` gets requests"},
+    {0}};
+static const struct json_key buildpack_keys[] = {{"url", NULL}, {0}};
+static const struct json_key scripts_keys[] = {
+    {"postdeploy", NULL}, {"dokku", NULL}, {"pr-predestroy", "there are no review apps"}, {0}};
+static const struct json_key dokku_keys[] = {{"predeploy", NULL}, {"postdeploy", NULL}, {0}};
+static const struct json_key check_keys[] = {
+    {"type", NULL},
+    {"name", NULL},
+    {"uptime", NULL},
+    {"listening", NULL},
+    {"path", NULL},
+    {"command", NULL},
+    {"content", NULL},
+    {"httpHeaders", NULL},
+    {"scheme", NULL},
+    {"port", NULL},
+    {"attempts", NULL},
+    {"timeout", NULL},
+    {"wait", NULL},
+    {"initialDelay", NULL},
+    {"warn", "a check that fails keeps a release from going live"},
+    {"onFailure", "what becomes of an instance depends on the check's type"},
+    {0}};
+
+static void look_at(const char *path, const json_t *o, const struct json_key *keys,
+                    struct app_json *a)
+{
+    json_file_keys("app.json", path, o, keys, &a->warnings);
+}
 
 /* Walking app.json: `path` names the field for messages. */
 static int wrong(const char *path, const char *needed, struct err *err)
@@ -51,13 +114,13 @@ static int get_object(json_t *object, const char *name, const char *path, json_t
     return 0;
 }
 
-static int parse_wish(const char *name, json_t *v, struct list *ret, struct err *err)
+static int parse_wish(const char *name, json_t *v, struct app_json *a, struct err *err)
 {
     _cleanup_free_ char *path = xasprintf("env.%s", name), *generator = NULL;
     int r = config_name_check(name, err);
     if (r < 0)
         return err_wrap(err, "app.json: field 'env'");
-    struct env_wish *w = list_add(ret, sizeof(*w));
+    struct env_wish *w = list_add(&a->env, sizeof(*w));
     w->name = xstrdup(name);
     if (json_is_string(v)) {
         w->value = xstrdup(json_string_value(v));
@@ -65,6 +128,7 @@ static int parse_wish(const char *name, json_t *v, struct list *ret, struct err 
     }
     if (!json_is_object(v))
         return wrong(path, "a text or an object is needed", err);
+    look_at(path, v, env_keys, a);
     json_t *required = json_object_get(v, "required");
     if (required && !json_is_boolean(required))
         return wrong(path, "'required' must be true or false", err);
@@ -79,7 +143,7 @@ static int parse_wish(const char *name, json_t *v, struct list *ret, struct err 
     return 0;
 }
 
-static int parse_env(json_t *root, struct list *ret, struct err *err)
+static int parse_env(json_t *root, struct app_json *ret, struct err *err)
 {
     json_t *env = NULL, *v;
     const char *name;
@@ -90,7 +154,7 @@ static int parse_env(json_t *root, struct list *ret, struct err *err)
     return 0;
 }
 
-static int parse_formation(json_t *root, struct counts *ret, struct err *err)
+static int parse_formation(json_t *root, struct app_json *ret, struct err *err)
 {
     json_t *formation = NULL, *v;
     const char *type;
@@ -105,14 +169,15 @@ static int parse_formation(json_t *root, struct counts *ret, struct err *err)
             return err_wrap(err, "app.json: field 'formation'");
         if (!json_is_object(v))
             return wrong(path, "an object is needed", err);
+        look_at(path, v, formation_keys, ret);
         if ((r = get_number(v, "quantity", path, 1000, &quantity, err)) < 0)
             return r;
-        counts_set(ret, type, quantity);
+        counts_set(&ret->formation, type, quantity);
     }
     return 0;
 }
 
-static int parse_buildpacks(json_t *root, struct strv *ret, struct err *err)
+static int parse_buildpacks(json_t *root, struct app_json *ret, struct err *err)
 {
     json_t *list = json_object_get(root, "buildpacks"), *v;
     size_t i;
@@ -125,7 +190,9 @@ static int parse_buildpacks(json_t *root, struct strv *ret, struct err *err)
         json_t *url = json_is_object(v) ? json_object_get(v, "url") : v;
         if (!json_is_string(url))
             return wrong("buildpacks", "a list of objects with a 'url' is needed", err);
-        strv_add(ret, json_string_value(url));
+        _cleanup_free_ char *path = xasprintf("buildpacks[%zu]", i);
+        look_at(path, v, buildpack_keys, ret);
+        strv_add(&ret->buildpacks, json_string_value(url));
     }
     return 0;
 }
@@ -136,11 +203,13 @@ static int parse_scripts(json_t *root, struct app_json *ret, struct err *err)
     int r;
     if ((r = get_object(root, "scripts", "scripts", &scripts, err)) < 0 || !scripts)
         return r;
+    look_at("scripts", scripts, scripts_keys, ret);
     if ((r = get_text(scripts, "postdeploy", "scripts", &ret->postdeploy, err)) < 0 ||
         (r = get_object(scripts, "dokku", "scripts.dokku", &dokku, err)) < 0)
         return r;
     if (!dokku)
         return 0;
+    look_at("scripts.dokku", dokku, dokku_keys, ret);
     if ((r = get_text(dokku, "predeploy", "scripts.dokku", &ret->predeploy, err)) < 0)
         return r;
     return ret->postdeploy ? 0
@@ -240,6 +309,7 @@ static int parse_checks(json_t *root, struct app_json *ret, struct err *err)
         json_array_foreach(list, i, v)
         {
             _cleanup_free_ char *path = xasprintf("%s[%zu]", group, i);
+            look_at(path, v, check_keys, ret);
             if ((r = parse_check(v, path, list_add(&of->checks, sizeof(struct check)), err)) < 0)
                 return r;
         }
@@ -249,21 +319,14 @@ static int parse_checks(json_t *root, struct app_json *ret, struct err *err)
 
 int app_json_parse(struct str text, struct app_json *ret, struct err *err)
 {
-    json_error_t e;
-    if (text.len > APP_JSON_MAX)
-        return err_set(err, ERR_TOO_LARGE, "app.json is larger than %d KiB", APP_JSON_MAX / 1024);
-    json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &e);
-    if (!root)
-        return err_set(err, ERR_INVALID, "app.json, line %d, column %d: %s", e.line,
-                       MAX(e.column, 1), e.text);
+    json_t *root;
     struct app_json a = {0};
-    int r = json_is_object(root)
-                ? 0
-                : err_set(err, ERR_INVALID, "app.json, line 1, column 1: an object is needed");
-    if (!r && !(r = parse_env(root, &a.env, err)) &&
-        !(r = parse_formation(root, &a.formation, err)) &&
-        !(r = parse_buildpacks(root, &a.buildpacks, err)) && !(r = parse_scripts(root, &a, err)) &&
-        !(r = get_text(root, "stack", "", &a.stack, err)))
+    int r = json_file_parse("app.json", text, APP_JSON_MAX, &root, err);
+    if (r < 0)
+        return r;
+    look_at("", root, top_keys, &a);
+    if (!(r = parse_env(root, &a, err)) && !(r = parse_formation(root, &a, err)) &&
+        !(r = parse_buildpacks(root, &a, err)) && !(r = parse_scripts(root, &a, err)))
         r = parse_checks(root, &a, err);
     json_decref(root);
     if (r < 0)
@@ -286,7 +349,6 @@ void app_json_release(struct app_json *a)
     strv_release(&a->buildpacks);
     free(a->predeploy);
     free(a->postdeploy);
-    free(a->stack);
     for (size_t i = 0; i < a->n_checks; i++) {
         struct list *checks = &a->checks[i].checks;
         for (size_t k = 0; k < checks->n; k++)
@@ -295,5 +357,6 @@ void app_json_release(struct app_json *a)
         free(a->checks[i].type);
     }
     free(a->checks);
+    strv_release(&a->warnings);
     *a = (struct app_json){0};
 }

@@ -23,17 +23,17 @@ struct app_json {
     struct strv buildpacks; /* URLs, #ref suffix kept */
     char *predeploy,
         *postdeploy; /* scripts.dokku.predeploy / scripts.postdeploy: shell commands, or NULL */
-    char *stack;     /* or NULL */
     struct process_checks {
         char *type;
         struct list checks; /* of struct check */
     } * checks;
     size_t n_checks;
+    struct strv warnings; /* a line for each field that changes nothing */
 };
 
 void app_json_release(struct app_json *a);
-/* Unknown fields are ignored; wrong types and values are errors naming line and column, or the
- * field. */
+/* What is no field, or none of ours, makes a warning; wrong types and values are errors naming line
+ * and column, or the field. Comments as in model/json_file.h. */
 int app_json_parse(struct str text, struct app_json *ret, struct err *err);
 
 #endif

@@ -188,6 +188,7 @@ static void app_jsons(void **state)
     assert_string_equal(a.predeploy, "p");
     assert_string_equal(a.postdeploy, "q");
     assert_string_equal(list_at(&a.checks[0].checks, struct check, 0)->path, "/up");
+    assert_int_equal(a.warnings.n, 0);
     app_json_release(&a);
 
     static const struct {
@@ -211,6 +212,72 @@ static void app_jsons(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_err(app_json_parse(str_of(cases[i].text), &a, &err), ERR_INVALID);
         assert_contains(err.msg, cases[i].message);
+    }
+}
+
+static void app_json_has_comments(void **state)
+{
+    (void)state;
+    struct err err;
+    struct app_json a;
+    assert_ok(app_json_parse(
+                  STR("// first\n{ /* in , } */ \"env\": {\"A\": \"http://x/*y*/\", // behind\n"
+                      "\"B\": \"\\\"//\",}, \"buildpacks\": [\"u\", /**/ ],\n}\n//"),
+                  &a, &err),
+              err);
+    assert_string_equal(list_at(&a.env, struct env_wish, 0)->value, "http://x/*y*/");
+    assert_string_equal(list_at(&a.env, struct env_wish, 1)->value, "\"//");
+    assert_int_equal(a.buildpacks.n, 1);
+    app_json_release(&a);
+    assert_ok(app_json_parse(STR(" // nothing\n"), &a, &err), err);
+    app_json_release(&a);
+
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\n/* a\n b */ oops}", "app.json, line 3, column 10"},
+        {"{} /* no end", "line 1"},
+        {"{\"env\": {,}}", "line 1"},
+        {"{\"buildpacks\": [\"u\",,]}", "line 1"},
+        {"{\"a\": ,}", "line 1"},
+        {"{} / {}", "line 1"},
+        {"[1,]", "an object is needed"},
+        {"\"", "line 1"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_err(app_json_parse(str_of(cases[i].text), &a, &err), ERR_INVALID);
+        assert_contains(err.msg, cases[i].message);
+    }
+}
+
+static void app_json_fields_that_change_nothing_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *warning;
+    } cases[] = {
+        {"{\"healthcheck\":{}}", "no 'healthcheck', it is ignored. Did you mean 'healthchecks'?"},
+        {"{\"formations\":{}}", "no 'formations', it is ignored. Did you mean 'formation'?"},
+        {"{\"addons\":[]}", "'addons' changes nothing here: Davit makes no add-ons"},
+        {"{\"cron\":[]}", "'cron' changes nothing here"},
+        {"{\"formation\":{\"web\":{\"quantty\":2}}}",
+         "no 'formation.web.quantty', it is ignored. Did you mean 'quantity'?"},
+        {"{\"formation\":{\"web\":{\"size\":\"eco\"}}}", "'formation.web.size' changes nothing"},
+        {"{\"env\":{\"A\":{\"value\":\"x\",\"requird\":true}}}", "Did you mean 'required'?"},
+        {"{\"healthchecks\":{\"web\":[{\"type\":\"startup\",\"path\":\"/\",\"atempts\":2}]}}",
+         "no 'healthchecks.web[0].atempts', it is ignored. Did you mean 'attempts'?"},
+        {"{\"scripts\":{\"postdeplo\":\"x\"}}", "Did you mean 'postdeploy'?"},
+        {"{\"scripts\":{\"dokku\":{\"predeplo\":\"x\"}}}", "Did you mean 'predeploy'?"},
+        {"{\"buildpacks\":[{\"url\":\"u\",\"uri\":\"v\"}]}", "no 'buildpacks[0].uri'"},
+        {"{\"xyzzy\":1}", "app.json: there is no 'xyzzy', it is ignored"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err;
+        struct app_json a;
+        assert_ok(app_json_parse(str_of(cases[i].text), &a, &err), err);
+        assert_int_equal(a.warnings.n, 1);
+        assert_contains(a.warnings.items[0], cases[i].warning);
+        app_json_release(&a);
     }
 }
 
@@ -249,6 +316,8 @@ int main(void)
         cmocka_unit_test(keys_match_their_form),
         cmocka_unit_test(procfiles),
         cmocka_unit_test(app_jsons),
+        cmocka_unit_test(app_json_has_comments),
+        cmocka_unit_test(app_json_fields_that_change_nothing_are_told),
         cmocka_unit_test(settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
