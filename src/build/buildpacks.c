@@ -14,6 +14,7 @@ void choice_release(struct choice *c)
         free(p->dir);
     }
     free(c->packs.items);
+    site_release(&c->site);
     *c = (struct choice){0};
 }
 
@@ -69,8 +70,43 @@ static int add_digest(const struct config *c, const struct buildpack *p, struct 
     return r;
 }
 
+static bool is_site(const struct buildpack *p)
+{
+    const struct language *l = buildpack_ours(p->name);
+    return l && streq(l->name, "static");
+}
+
+/* What comes before `static` may make the folder; what comes first has to find it. */
+static int check_root(const char *dir, const struct choice *choice, struct err *err)
+{
+    const char *root = choice->site.root;
+    if (!root || !is_site(list_at(&choice->packs, struct buildpack, 0)) ||
+        streq(tree_kind(dir, root), "folder"))
+        return 0;
+    err_set(err, ERR_UNPROCESSABLE,
+            "static.json: the root '%.200s' is no folder of the source tree", root);
+    return err_hint(err,
+                    "If building makes it, a buildpack before davit/static has to: name both in "
+                    ".buildpacks, for example davit/nodejs and davit/static, a line each.");
+}
+
+static int read_site(const struct config *c, const char *dir, struct choice *choice,
+                     struct strv *warnings, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(STATIC_JSON_MAX + 1);
+    for (size_t i = 0; i < choice->packs.n; i++)
+        choice->has_site |= is_site(list_at(&choice->packs, struct buildpack, i));
+    if (!choice->has_site)
+        return 0;
+    int r = tree_read(dir, "static.json", &text, err);
+    if (r < 0 && r != -ERR_NOT_FOUND)
+        return r;
+    r = site_parse(buf_str(&text), c->https_port, &choice->site, warnings, err);
+    return r ? r : check_root(dir, choice, err);
+}
+
 int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
-                      struct choice *ret, struct err *err)
+                      struct choice *ret, struct strv *warnings, struct err *err)
 {
     int r = read_list(dir, &ret->packs, err);
     for (size_t i = 0; !r && !ret->packs.n && i < app->buildpacks.n; i++)
@@ -82,9 +118,14 @@ int buildpacks_choose(const struct config *c, const char *dir, const struct app_
     }
     if (!r && ret->packs.n > PACKS_MAX)
         return err_set(err, ERR_UNPROCESSABLE, "more than %d buildpacks", PACKS_MAX);
+    if (!r)
+        r = read_site(c, dir, ret, warnings, err);
     _cleanup_(buf_release) struct buf all = BUF_INIT;
     for (size_t i = 0; !r && i < ret->packs.n; i++)
         r = add_digest(c, list_at(&ret->packs, struct buildpack, i), &all, err);
+    if (!r && ret->has_site)
+        buf_addf(&all, "%s\n%s\n%s", ret->site.root ? ret->site.root : "", ret->site.http,
+                 ret->site.server);
     text_hash(buf_str(&all), ret->digest);
     return r;
 }

@@ -6,21 +6,25 @@
 
 #include "build/compile.h"
 #include "build/language.h"
+#include "build/site.h"
 #include "model/procfile.h"
 
 struct choice {
     struct list packs;               /* of struct buildpack; dir is NULL until fetched */
     const struct language *detected; /* NULL: the app names its buildpacks */
-    char digest[65];                 /* of names, and of the contents of ours */
+    struct site site;                /* of `static`, if that is among them */
+    bool has_site;
+    char digest[65]; /* of names, of the contents of ours, of the site's configuration */
 };
 
 /* One of ours by its name ("nodejs" or "davit/nodejs"), NULL if it comes from elsewhere. */
 const struct language *buildpack_ours(const char *name);
 
 void choice_release(struct choice *c);
-/* For the tree in `dir`. ERR_UNPROCESSABLE "no known language" with what is looked for. */
+/* For the tree in `dir`. ERR_UNPROCESSABLE "no known language" with what is looked for; ERR_INVALID
+ * for a static.json that is wrong. `warnings` gets what in it changes nothing. */
 int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
-                      struct choice *ret, struct err *err);
+                      struct choice *ret, struct strv *warnings, struct err *err);
 /* Sets their dirs; those from elsewhere are fetched into folders below `dir`. */
 int buildpacks_fetch(const struct config *c, struct image_store *images, const char *dir,
                      struct choice *choice, const struct cancel *cancel, struct output *out,

@@ -43,6 +43,19 @@ static void make_env(const struct compile *c, struct map *ret)
     map_set(ret, "SOURCE_VERSION", c->commit ? c->commit : "");
 }
 
+static int write_site(const struct stage *stage, const struct site *site, struct err *err)
+{
+    const char *const files[][2] = {
+        {"root", site->root ? site->root : ""}, {"http", site->http}, {"server", site->server}};
+    _cleanup_free_ char *dir = path_join(stage->dir, "site");
+    int r = dir_make(dir, 0755, err);
+    for (size_t i = 0; !r && i < ARRAY_LEN(files); i++) {
+        _cleanup_free_ char *path = path_join(dir, "%s", files[i][0]);
+        r = file_replace(path, str_of(files[i][1]), 0644, err);
+    }
+    return r;
+}
+
 /* --- after ----------------------------------------------------------------------------------- */
 
 static int read_release(const struct run *run, size_t i, struct compiled *ret, struct err *err)
@@ -113,6 +126,8 @@ int compile_run(const struct compile *c, struct compiled *ret, struct err *err)
     _cleanup_(map_release) struct map env = {0};
     make_env(c, &env);
     int r = stage_make(c->config, c->id, c->buildpacks, c->vars, APP_UID, &run.stage, err);
+    if (!r && c->site)
+        r = write_site(&run.stage, c->site, err);
     if (!r)
         r = image_tmp_dir(c->images, &run.upper, err);
     struct container container = {.config = c->config,

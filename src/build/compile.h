@@ -3,6 +3,7 @@
 #ifndef BUILD_COMPILE_H
 #define BUILD_COMPILE_H
 
+#include "build/site.h"
 #include "build/stage.h"
 
 struct compile {
@@ -15,6 +16,7 @@ struct compile {
     const struct strv *layers;     /* the root, the source's layer on top */
     const struct list *buildpacks; /* of struct buildpack */
     const struct map *vars;        /* config variables, as files in ENV_DIR */
+    const struct site *site;       /* for the buildpack `static`, or NULL */
     const char *cache;             /* folder that stays from build to build */
 };
 

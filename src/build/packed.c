@@ -160,6 +160,7 @@ static int compile(struct work *w, struct choice *choice, struct err *err)
                                           .layers = &layers,
                                           .buildpacks = &choice->packs,
                                           .vars = &w->vars,
+                                          .site = choice->has_site ? &choice->site : NULL,
                                           .cache = cache},
                         &compiled, err);
     if (!r)
@@ -203,7 +204,9 @@ static int write_image(struct work *w, struct err *err)
 int build_by_buildpacks(struct work *w, struct err *err)
 {
     _cleanup_(choice_release) struct choice choice = {0};
-    int r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, err);
+    _cleanup_(strv_release) struct strv warnings = {0};
+    int r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, &warnings, err);
+    work_warn(w, &warnings);
     if (!r && !reuse(w, &choice))
         r = compile(w, &choice, err);
     if (!r)

@@ -2,6 +2,7 @@
  *     lib/…              our scripts
  *     buildpacks/000/…   copies of the buildpacks, in order
  *     env/NAME           config variables
+ *     site/…             what static.json says, for nginx (build/site.h)
  *     layers             for Dockerfiles: the layers that need not be written
  *     out/…              what the scripts say of the result; out/failed why there is none
  * It holds secrets, and is gone when the build ends. */

@@ -55,6 +55,48 @@ def test_a_static_site_hides_what_is_not_the_site(davit):
         assert davit.get("site", hidden)[0] == 404
 
 
+def test_static_json_says_what_is_served(davit):
+    """The fields of Heroku's buildpack; the sources beside the root, and links out of it, are nobody's."""
+    says = {"root": "dist/", "error_page": "oops.html", "clean_urls": True, "colour": "red",
+            "routes": {"/assets/*": "/assets/", "/app/**": "index.html"},
+            "redirects": {"/old": {"url": "/new?price=$5", "status": 302}},
+            "headers": {"/**": {"X-Where": "all"}, "/d/*": {"X-Where": 'a "$uri"; } root /;', "Cache-Control": "no-store"}}}
+    folder = create(davit, "spa", {
+        "static.json": json.dumps(says) + " // as Heroku has it", "src/secret.key": "SECRET", "dist/index.html": "home",
+        "dist/about.html": "about", "dist/oops.html": "oops", "dist/d/x.txt": "x", "dist/.env": "SECRET",
+        "dist/.well-known/security.txt": "mail us", "dist/Procfile": "web: not ours"})
+    (folder / "dist/out").symlink_to("../src/secret.key")
+    (folder / "dist/folder").symlink_to("../src")
+    (folder / "dist/passwd").symlink_to("/etc/passwd")
+    (folder / "dist/hidden").symlink_to(".env")
+    (folder / "dist/in").symlink_to("d/x.txt")
+    davit.commit(folder, {})
+    out = davit.push(folder)
+    assert "there is no 'colour'" in out and "Dependencies" not in out
+    for path, expected in {"/": "home", "/about": "about", "/about.html": "about", "/app/a/b": "home", "/in": "x", "/d/x.txt": "x",
+                           "/.well-known/security.txt": "mail us", "/Procfile": "web: not ours"}.items():
+        assert davit.get("spa", path)[:2] == (200, expected), path
+    assert davit.get("spa", "/../src/secret.key")[0] == 400
+    for path in ("/src/secret.key", "/out", "/folder/secret.key", "/passwd",
+                 "/hidden", "/.env", "/d/../.env", "/static.json", "/assets/none", "/other"):
+        assert davit.get("spa", path)[:2] == (404, "oops"), path
+    status, _, headers = davit.get("spa", "/old")
+    assert (status, headers["Location"]) == (302, "/new?price=$5")
+    assert davit.get("spa", "/")[2]["X-Where"] == "all"
+    headers = davit.get("spa", "/d/x.txt")[2]
+    assert (headers["X-Where"], headers["Cache-Control"]) == ('a "$uri"; } root /;', "no-store")
+
+
+def test_a_static_json_that_is_wrong_is_refused_before_the_build(davit):
+    folder = create(davit, "wrongsite", apps.static("x"))
+    for says, complaint in (('{"root": "dist"', "static.json, line 1"), ('{"root": "../.."}', "leads out of the site"),
+                            ('{"root": "dist"}', "is no folder of the source tree"), ('{"routes": {"/": 5}}', "routes./"),
+                            ('{"basic_auth": true}', "know no passwords")):
+        davit.commit(folder, {"static.json": says})
+        done = davit.push(folder, ok=False)
+        assert done.returncode and complaint in done.stderr and "app detected" not in done.stderr, done.stderr
+
+
 def test_run_mounted_noexec():
     """As systemd mounts /run: what a build runs from there is run all the same."""
     d = Davit(start=False)
