@@ -78,10 +78,15 @@ static bool says_one_of(struct str answer, const char *const *texts)
 static bool is_success(enum action_type type, struct str answer)
 {
     static const char *const adding[] = {"New server registered.", "Already exists a server",
-                                         " changed from ", "no need to change", NULL};
-    static const char *const ending[] = {"Server deleted.",       "No such server.",
-                                         " changed from ",        "no need to change",
-                                         "still has connections", NULL};
+                                         " changed from ",         "no need to change",
+                                         "nothing changed",        NULL};
+    static const char *const ending[] = {"Server deleted.",
+                                         "No such server.",
+                                         " changed from ",
+                                         "no need to change",
+                                         "still has connections",
+                                         "nothing changed",
+                                         NULL};
     bool ends = type == ACTION_STOP || type == ACTION_CUT || type == ACTION_DELETE;
     return !str_trim(answer).len || says_one_of(answer, ends ? ending : adding);
 }

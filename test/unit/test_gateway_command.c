@@ -56,6 +56,8 @@ static const struct {
     {ACTION_SET, "\n", 0, false},
     {ACTION_ADD, "New server registered.\n\n\n\nNew server registered.\n\n\n\n", 0, false},
     {ACTION_ADD, "Already exists a server with the same name in backend.\n\n", 0, false},
+    {ACTION_ADD, "New server registered.\n\nnothing changed\n\n", 0, false}, /* HAProxy 3.0 */
+    {ACTION_DELETE, "nothing changed\n\nServer deleted.\n\n", 0, true},
     {ACTION_ADD, "No such backend.\n\n", -ERR_INTERNAL, false},
     {ACTION_START, "No such server.\n\n", -ERR_INTERNAL, false},
     {ACTION_CUT, "No such server.\n\n\n", 0, false}, /* of the twin */
