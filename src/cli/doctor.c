@@ -13,6 +13,7 @@
 #include "cli/firewall.h"
 #include "cli/gateway.h"
 #include "cli/table.h"
+#include "cli/userns.h"
 #include "model/config.h"
 #include "os/file.h"
 #include "os/port.h"
@@ -95,11 +96,9 @@ static void check_cgroups(struct report *r)
 
 static void check_namespaces(struct report *r)
 {
-    _cleanup_(buf_release) struct buf n = BUF_CAP(64);
-    bool there =
-        file_read("/proc/sys/user/max_user_namespaces", &n, NULL) == 0 && n.ptr && atol(n.ptr) > 0;
-    say(r, there ? FINE : PROBLEM, "user namespaces", "sysctl user.max_user_namespaces=65536", "%s",
-        there ? "allowed" : "not allowed");
+    struct err err = {0};
+    bool there = userns_check(&err) == 0;
+    say(r, there ? FINE : PROBLEM, "user namespaces", err.hint, "%s", there ? "allowed" : err.msg);
     bool seccomp = path_exists("/proc/sys/kernel/seccomp/actions_avail");
     say(r, seccomp ? FINE : PROBLEM, "seccomp", "a kernel with CONFIG_SECCOMP_FILTER", "%s",
         seccomp ? "there" : "not there");

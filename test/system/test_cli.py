@@ -252,6 +252,23 @@ def test_doctor_names_what_is_missing(davit, tmp_path):
     assert json.loads(davit.cli("doctor", "--json"))["items"], "and all is well with all of it"
 
 
+IN_CHROOT = """mkdir "$0/root"
+for d in /*; do [ -d $d ] || continue; [ -L $d ] && cp -a $d "$0/root" || { mkdir "$0/root$d"; mount --rbind $d "$0/root$d"; }; done
+%s exec chroot "$0/root" davit doctor --json"""
+NONE_LEFT = 'exec unshare -Ur sh -c "echo 0 >/proc/sys/user/max_user_namespaces; davit doctor --json"'
+
+
+@pytest.mark.parametrize("way, hint", [(IN_CHROOT % "", "by pivot_root"),
+                                       (IN_CHROOT % 'mount -t proc proc "$0/root/proc";', "by pivot_root"),
+                                       (NONE_LEFT, "sysctl user.max_user_namespaces=65536")],
+                         ids=["chroot", "the-first-process-too", "none-left"])
+def test_doctor_says_where_user_namespaces_cant_be_made(davit, tmp_path, way, hint):
+    done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", way, tmp_path], env=davit.env,
+                          capture_output=True, text=True)
+    check = next(c for c in json.loads(done.stdout)["items"] if c["check"] == "user namespaces")
+    assert check["state"] == "problem" and hint in check["hint"], check
+
+
 def test_status_waits_for_the_start(new_davit):
     d = new_davit(start=False, stacks=False)
     with subprocess.Popen(["davit", "status", "--wait", "60s"], env=d.env, stdout=subprocess.PIPE, text=True) as waiting:
