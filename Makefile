@@ -1,9 +1,10 @@
 # The front door only: meson builds, tools/ does the rest.
 BUILD ?= build
 PREFIX ?= /usr/local
+SUITES ?= bookworm trixie
 export BUILD PREFIX
 
-.PHONY: help build up down purge test test-registries test-machine ci bench install clean
+.PHONY: help build up down purge test test-registries test-machine test-bare ci bench install clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
@@ -31,6 +32,8 @@ test-registries: ## deploy the examples with dependencies from npm, PyPI and the
 test-machine: ## as a newcomer on a Debian 12 with systemd, in a virtual machine; reboots it, pulls its plug
 	@tools/install build run test machine
 	@tools/test build machine
+test-bare: ## make up and make test in a bare root of Debian 12, then of 13 (SUITES="bookworm trixie")
+	@for suite in $(SUITES); do tools/bare $$suite || exit 1; done
 ci: ## what CI runs: all of it, slowly
 	@.ci/run
 bench: ## every benchmark beside its peers

@@ -40,13 +40,13 @@ def sh(*argv, **how):
 
 
 def packages():
-    """All that tools/packages lists for building, running and testing."""
+    """All that tools/packages lists for building, running and testing; of names joined by | the first is Debian 12's."""
     wanted, section = [], None
     for line in (REPO / "tools/packages").read_text().splitlines():
         if line.startswith("["):
             section = line[1:-1]
         elif section in ("build", "run", "test") and not line.startswith("#"):
-            wanted += line.split()
+            wanted += [names.split("|")[0] for names in line.split()]
     return wanted
 
 
