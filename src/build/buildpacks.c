@@ -40,6 +40,24 @@ static int read_list(const char *dir, struct list *ret, struct err *err)
     return 0;
 }
 
+static int read_names(const char *dir, const struct app_json *app, struct list *ret,
+                      struct err *err)
+{
+    int r = read_list(dir, ret, err);
+    for (size_t i = 0; !r && !ret->n && i < app->buildpacks.n; i++)
+        add(ret, str_of(app->buildpacks.items[i]));
+    return r;
+}
+
+int buildpacks_named(const char *dir, const struct app_json *app, bool *ret, struct err *err)
+{
+    struct choice c = {0};
+    int r = read_names(dir, app, &c.packs, err);
+    *ret = c.packs.n;
+    choice_release(&c);
+    return r;
+}
+
 static int no_language(const char *dir, struct err *err)
 {
     _cleanup_(strv_release) struct strv names = {0};
@@ -105,12 +123,22 @@ static int read_site(const struct config *c, const char *dir, struct choice *cho
     return r ? r : check_root(dir, choice, err);
 }
 
+/* What buildpacks from elsewhere say is known only when they have run. */
+static bool run_nothing(const char *dir, const struct choice *choice)
+{
+    for (size_t i = 0; i < choice->packs.n; i++) {
+        const struct language *l =
+            buildpack_ours(list_at(&choice->packs, struct buildpack, i)->name);
+        if (!l || !language_runs_nothing(l, dir))
+            return false;
+    }
+    return true;
+}
+
 int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,
                       struct choice *ret, struct strv *warnings, struct err *err)
 {
-    int r = read_list(dir, &ret->packs, err);
-    for (size_t i = 0; !r && !ret->packs.n && i < app->buildpacks.n; i++)
-        add(&ret->packs, str_of(app->buildpacks.items[i]));
+    int r = read_names(dir, app, &ret->packs, err);
     if (!r && !ret->packs.n) {
         if (!(ret->detected = language_detect(dir)))
             return no_language(dir, err);
@@ -123,6 +151,7 @@ int buildpacks_choose(const struct config *c, const char *dir, const struct app_
     _cleanup_(buf_release) struct buf all = BUF_INIT;
     for (size_t i = 0; !r && i < ret->packs.n; i++)
         r = add_digest(c, list_at(&ret->packs, struct buildpack, i), &all, err);
+    ret->runs_nothing = !r && run_nothing(dir, ret);
     if (!r && ret->has_site)
         buf_addf(&all, "%s\n%s\n%s", ret->site.root ? ret->site.root : "", ret->site.http,
                  ret->site.server);

@@ -14,13 +14,16 @@ struct choice {
     const struct language *detected; /* NULL: the app names its buildpacks */
     struct site site;                /* of `static`, if that is among them */
     bool has_site;
-    char digest[65]; /* of names, of the contents of ours, of the site's configuration */
+    bool runs_nothing; /* surely none of them says what to run: that is the Procfile's to do */
+    char digest[65];   /* of names, of the contents of ours, of the site's configuration */
 };
 
 /* One of ours by its name ("nodejs" or "davit/nodejs"), NULL if it comes from elsewhere. */
 const struct language *buildpack_ours(const char *name);
 
 void choice_release(struct choice *c);
+/* Whether the app names any: .buildpacks, else app.json. */
+int buildpacks_named(const char *dir, const struct app_json *app, bool *ret, struct err *err);
 /* For the tree in `dir`. ERR_UNPROCESSABLE "no known language" with what is looked for; ERR_INVALID
  * for a static.json that is wrong. `warnings` gets what in it changes nothing. */
 int buildpacks_choose(const struct config *c, const char *dir, const struct app_json *app,

@@ -33,9 +33,6 @@ int build_by_dockerfile(struct work *w, const char *file, struct err *err)
                                                   .source = w->source.diff_id,
                                                   .vars = &w->vars},
                              &w->result->image, &healthcheck, err);
-    const struct map none = {0};
-    if (!r)
-        r = work_processes(w, &none, err);
     return r ? r : take_image(w, healthcheck, err);
 }
 

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "build/buildpacks.h"
 #include "build/dockerfile.h"
 #include "build/processes.h"
 #include "build/tree.h"
@@ -61,14 +62,18 @@ static int read_app_json(struct work *w, struct err *err)
     return r;
 }
 
-int work_processes(struct work *w, const struct map *defaults, struct err *err)
+/* Before anything is built: what is wrong with it is known now. */
+static int read_procfile(struct work *w, struct err *err)
 {
-    _cleanup_(buf_release) struct buf procfile = BUF_CAP(PROCFILE_MAX + 1);
-    int r = tree_read(w->source.dir, "Procfile", &procfile, err);
-    if (r < 0 && r != -ERR_NOT_FOUND)
-        return r;
-    struct str text = r == -ERR_NOT_FOUND ? (struct str){0} : buf_str(&procfile);
-    return processes_list(text, defaults, &w->result->processes, err);
+    _cleanup_(buf_release) struct buf text = BUF_CAP(PROCFILE_MAX + 1);
+    const struct map none = {0};
+    int r = tree_read(w->source.dir, "Procfile", &text, err);
+    if (r == -ERR_NOT_FOUND)
+        return 0;
+    w->procfile = true;
+    if (!r)
+        r = processes_list(buf_str(&text), &none, &w->result->processes, err);
+    return r ? r : processes_check(&w->result->processes, err);
 }
 
 static int complete_processes(struct work *w, struct err *err)
@@ -131,10 +136,16 @@ static int build_source(struct work *w, struct err *err)
     if (r < 0)
         return r;
     warn_of_submodules(w);
-    if ((r = cancel_check(w->cancel, err)) < 0 || (r = read_app_json(w, err)) < 0)
+    bool named = false;
+    if ((r = cancel_check(w->cancel, err)) < 0 || (r = read_app_json(w, err)) < 0 ||
+        (r = read_procfile(w, err)) < 0 ||
+        (r = buildpacks_named(w->source.dir, &w->app, &named, err)) < 0)
         return r;
     const char *dockerfile = dockerfile_find(w->source.dir);
-    r = dockerfile ? build_by_dockerfile(w, dockerfile, err) : build_by_buildpacks(w, err);
+    if (dockerfile && named)
+        output_detail(&w->out, "Buildpacks are named, so the %s does not count", dockerfile);
+    r = dockerfile && !named ? build_by_dockerfile(w, dockerfile, err)
+                             : build_by_buildpacks(w, err);
     if (r < 0)
         return r;
     free(w->record.source);

@@ -98,3 +98,12 @@ int language_needs(const struct language *l, const char *dir, struct needs *ret,
         return set_needs("runtime-nginx", "stack-run", ret);
     return set_needs("stack-run", "stack-build", ret);
 }
+
+bool language_runs_nothing(const struct language *l, const char *dir)
+{
+    _cleanup_(node_package_release) struct node_package p = {0};
+    if (!streq(l->name, "nodejs"))
+        return streq(l->name, "python") || streq(l->name, "c");
+    return node_package_read(dir, &p, NULL) == 0 && !p.starts && !p.steps &&
+           !tree_has_file(dir, "server.js");
+}

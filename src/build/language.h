@@ -27,4 +27,7 @@ void needs_release(struct needs *n);
 /* What the tree in `dir` needs of this language. ERR_INVALID for a manifest that can't be read. */
 int language_needs(const struct language *l, const char *dir, struct needs *ret, struct err *err);
 
+/* Whether the buildpack surely says nothing of what to run: then there must be a Procfile. */
+bool language_runs_nothing(const struct language *l, const char *dir);
+
 #endif

@@ -53,12 +53,15 @@ int node_package_parse(struct str text, struct node_package *ret, struct err *er
         json_decref(package);
         return err_set(err, ERR_INVALID, "package.json, line 1, column 1: an object is needed");
     }
+    static const char *const start[] = {"start", NULL};
     const char *engine =
         json_string_value(json_object_get(json_object_get(package, "engines"), "node"));
     const char *manager = json_string_value(json_object_get(package, "packageManager"));
     *ret = (struct node_package){.engine = engine ? xstrdup(engine) : NULL,
                                  .manager = manager ? xstrdup(manager) : NULL,
-                                 .installs = has_dependencies(package) || has_steps(package)};
+                                 .installs = has_dependencies(package) || has_steps(package),
+                                 .steps = has_steps(package),
+                                 .starts = has_any(package, "scripts", start)};
     json_decref(package);
     return 0;
 }

@@ -10,6 +10,8 @@ struct node_package {
     char *engine;  /* engines.node, NULL if it does not say */
     char *manager; /* packageManager, "pnpm@8.15.4", NULL if it does not say */
     bool installs; /* it has dependencies or a step that npm has to run */
+    bool steps;    /* it has such a step */
+    bool starts;   /* it has a script "start" */
 };
 
 void node_package_release(struct node_package *p);

@@ -207,9 +207,11 @@ int build_by_buildpacks(struct work *w, struct err *err)
     _cleanup_(strv_release) struct strv warnings = {0};
     int r = buildpacks_choose(w->config, w->source.dir, &w->app, &choice, &warnings, err);
     work_warn(w, &warnings);
+    if (!r && !w->procfile && choice.runs_nothing)
+        r = processes_check(&w->result->processes, err);
     if (!r && !reuse(w, &choice))
         r = compile(w, &choice, err);
-    if (!r)
-        r = work_processes(w, &w->record.processes, err);
+    if (!r && !w->procfile)
+        r = processes_list((struct str){0}, &w->record.processes, &w->result->processes, err);
     return r ? r : write_image(w, err);
 }

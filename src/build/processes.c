@@ -45,14 +45,15 @@ static void add_scripts(const struct app_json *app, struct list *ret)
 }
 
 /* Release phase and postdeploy alone serve nobody. */
-static bool runs_something(const struct list *l)
+int processes_check(const struct list *l, struct err *err)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        const char *type = list_at(l, const struct process, i)->type;
-        if (!process_type_is_phase(type))
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < l->n; i++)
+        if (!process_type_is_phase(list_at(l, const struct process, i)->type))
+            return 0;
+    err_set(err, ERR_UNPROCESSABLE,
+            l->n ? "the Procfile names no process that runs all the time"
+                 : "no Procfile, and nothing else says what to run");
+    return err_hint(err, "Add a file named Procfile with a line such as   web: ./server");
 }
 
 static void apply_formation(const struct app_json *app, struct list *processes,
@@ -96,12 +97,9 @@ int processes_list(struct str procfile, const struct map *defaults, struct list 
 int processes_complete(const struct app_json *app, struct list *processes, struct strv *warnings,
                        struct err *err)
 {
-    if (!runs_something(processes)) {
-        err_set(err, ERR_UNPROCESSABLE,
-                processes->n ? "the Procfile names no process that runs all the time"
-                             : "no Procfile, and nothing else says what to run");
-        return err_hint(err, "Add a file named Procfile with a line such as   web: ./server");
-    }
+    int r = processes_check(processes, err);
+    if (r < 0)
+        return r;
     add_scripts(app, processes);
     apply_formation(app, processes, warnings);
     apply_checks(app, processes, warnings);

@@ -9,6 +9,8 @@
  * `defaults` (type → command). ERR_INVALID names line and column. */
 int processes_list(struct str procfile, const struct map *defaults, struct list *ret,
                    struct err *err);
+/* ERR_UNPROCESSABLE when nothing of it runs all the time. */
+int processes_check(const struct list *processes, struct err *err);
 /* Completes them by app.json: scripts.predeploy goes into the release phase, before its own
  * command; scripts.postdeploy becomes the process type "postdeploy"; formation and healthchecks.
  * `warnings` gets a line for each thing that was ignored. ERR_UNPROCESSABLE when nothing runs. */

@@ -19,6 +19,7 @@ struct work {
     struct map vars; /* the app's, and those app.json has just asked for */
     struct source source;
     struct app_json app;
+    bool procfile;              /* there is one, and its processes are in the result */
     struct record last, record; /* of the build before, and of this one */
 };
 
@@ -34,12 +35,10 @@ static inline void work_warn(struct work *w, const struct strv *warnings)
         output_warning(&w->out, "%s", warnings->items[i]);
 }
 
-/* Each makes result->image and the processes that buildpacks, Procfile or image name. */
+/* Each makes result->image, and the processes that buildpacks or image name if there is no
+ * Procfile. */
 int build_by_buildpacks(struct work *w, struct err *err);
 int build_by_dockerfile(struct work *w, const char *file, struct err *err);
 int build_by_image(struct work *w, struct err *err);
-
-/* The processes of the source's Procfile into the result; without one, those of `defaults`. */
-int work_processes(struct work *w, const struct map *defaults, struct err *err);
 
 #endif

@@ -97,6 +97,29 @@ def test_a_static_json_that_is_wrong_is_refused_before_the_build(davit):
         assert done.returncode and complaint in done.stderr and "app detected" not in done.stderr, done.stderr
 
 
+def test_a_procfile_that_is_wrong_or_missing_is_told_before_anything_is_built(davit):
+    folder = create(davit, "procs", {})
+    wrong, none = "Procfile, line 1, column 1", "no Procfile, and nothing else says what to run"
+    code, package = {"Makefile": "all:\n\techo compiled\n"}, {"package.json": '{"dependencies": {"left-pad": "1.3.0"}}'}
+    for files, complaint in (({**code, "Procfile": "web node x\n"}, wrong), ({**code, "Procfile": "release: x\n"}, "names no process"),
+                             (code, none), ({"requirements.txt": "flask\n"}, none), (package, none),
+                             ({"Dockerfile": "FROM davit/run\n", "Procfile": "web node x\n"}, wrong)):
+        davit.git(folder, "rm", "-rfq", "--ignore-unmatch", ".")
+        davit.commit(folder, files)
+        done = davit.push(folder, ok=False)
+        assert done.returncode and complaint in done.stderr, done.stderr
+        assert "app detected" not in done.stderr and "compiled" not in done.stderr, done.stderr
+
+
+def test_buildpacks_that_are_named_win_over_a_dockerfile(davit):
+    folder = create(davit, "both", {**make("echo made by C"), "Dockerfile": "FROM nowhere.invalid/x\n", ".buildpacks": "davit/c\n"})
+    out = davit.push(folder)
+    assert "made by C" in out and "the Dockerfile does not count" in out
+    davit.git(folder, "rm", "-q", ".buildpacks")
+    davit.commit(folder, {"app.json": '{"buildpacks": [{"url": "davit/c"}]}', "x": ""})
+    assert "made by C" in davit.push(folder)
+
+
 def test_run_mounted_noexec():
     """As systemd mounts /run: what a build runs from there is run all the same."""
     d = Davit(start=False)
