@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -189,12 +190,24 @@ static int say_why(const struct haproxy *h, struct err *err)
     return err_set(err, ERR_UNAVAILABLE, "HAProxy doesn't start");
 }
 
+/* Its stderr is the file of its output, locked: so the kernel tells whether one lives, also one
+ * that has no socket yet because we were killed while it started. */
+static bool lives(const struct haproxy *h)
+{
+    _cleanup_close_ int fd = openat(h->dir_fd, OUTPUT_FILE, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
 static pid_t spawn_master(const struct haproxy *h, int log, int *ret_pidfd, struct err *err)
 {
     _cleanup_close_ int output =
-        openat(h->dir_fd, OUTPUT_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0640);
+        openat(h->dir_fd, OUTPUT_FILE, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (output < 0)
         return err_errno(err, "opening %s/%s", h->dir, OUTPUT_FILE);
+    if (flock(output, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, ERR_UNAVAILABLE, "another HAProxy has not ended yet");
+    if (ftruncate(output, 0) < 0)
+        return err_errno(err, "emptying %s/%s", h->dir, OUTPUT_FILE);
     const char *const argv[] = {"haproxy", "-W",      "-S", "unix@" CONF_MASTER_SOCKET ",mode,600",
                                 "-f",      CONF_FILE, NULL};
     return spawn_start(&(struct spawn){.argv = argv,
@@ -271,8 +284,11 @@ int haproxy_reload(struct haproxy *h, const struct state *s, struct err *err)
 
 int haproxy_adopt(struct haproxy *h, struct err *err)
 {
-    haproxy_forget(h);
-    int r = take_hold(h, err);
+    int64_t deadline = time_mono_ms() + HAPROXY_TIMEOUT_MS * 4;
+    int r;
+    while (haproxy_forget(h),
+           (r = take_hold(h, err)) == -ERR_UNAVAILABLE && lives(h) && time_mono_ms() < deadline)
+        poll(NULL, 0, 5);
     if (r < 0)
         haproxy_forget(h);
     return r == -ERR_UNAVAILABLE ? err_set(err, ERR_NOT_FOUND, "no HAProxy runs") : r;

@@ -1,6 +1,7 @@
 """davitd itself: one a root, the folders it makes, its end."""
 import os
 import pwd
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def davitd(d, *args):
 
 def running(d):
     return [p for p, argv in d.processes().items() if argv[0].endswith("davitd")]
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def idle(new_davit, **settings):
@@ -152,6 +157,24 @@ def test_a_killed_operator_is_started_again(new_davit):
         wait_for(lambda: operator(d, name) != pid, f"another {name}")
     assert "was killed by signal 9" in d.diagnosis()
     assert d.cli("status", "--wait", "10s")
+
+
+def test_an_haproxy_that_was_just_started_when_the_gateway_was_killed_is_adopted(new_davit):
+    d = idle(new_davit)
+    slow = d.root / "bin/haproxy"
+    d.write(d.root, {"bin/haproxy": f"#!/bin/sh\nread line <{d.root}/go\nexec {shutil.which('haproxy')} \"$@\"\n"})
+    os.mkfifo(d.root / "go", 0o644)
+    d.env["PATH"] = f"{slow.parent}:{d.env['PATH']}"
+    started = lambda: [p for p, argv in d.processes().items() if str(slow) in argv]
+    davitd(d)
+    first = wait_for(started, "HAProxy's start")
+    gateway = operator(d, "gateway")
+    os.kill(gateway, 9)
+    wait_for(lambda: operator(d, "gateway") != gateway, "another gateway")
+    (d.root / "go").write_text("\n" * 9)
+    d.cli("status", "--wait", "10s")
+    haproxies = [p for p, argv in d.processes().items() if Path(argv[0]).name == "haproxy"]
+    assert [p for p in haproxies if parent(p) not in haproxies] == first
 
 
 def test_the_operators_die_with_davitd(new_davit):
