@@ -1,6 +1,8 @@
 /* Following a build to its end, and a release until it is live: the text a pusher reads.
  *
- *     -----> Waiting for build 01k… of ann to finish       only if there is one before
+ *     -----> Waiting for build 01k… of ann to finish       only if the app has one before, or
+ *     -----> Waiting for 2 builds of other apps; 2 run at once      if enough of them run; and then
+ *     -----> The build begins
  *     …what the build says…
  *     -----> Launching...
  *            Released v3
@@ -32,7 +34,8 @@ struct follower {
     bool leash, then_release;
     int fd; /* its output */
     uv_fs_event_t *on_output;
-    char *waits_for; /* the build we said we wait for */
+    char *waits_for; /* the build we said we wait for; "": we said that others' are waited for */
+    bool begun;      /* it was said, or needn't be */
     int64_t release;
     bool said_preparing, said_released;
     struct log_tail *phase; /* what its release phase says */
@@ -56,6 +59,14 @@ static void end(struct follower *f, const char *result)
 
 /* --- the build ------------------------------------------------------------------------------- */
 
+/* Ends what was said of waiting. */
+static void say_begun(struct follower *f)
+{
+    if (f->waits_for && !f->begun)
+        say(f, "-----> The build begins\n");
+    f->begun = true;
+}
+
 /* Whether it has all been taken in. */
 static bool take_output(struct follower *f)
 {
@@ -64,6 +75,7 @@ static bool take_output(struct follower *f)
         ssize_t n = f->fd < 0 ? 0 : TEMP_FAILURE_RETRY(read(f->fd, chunk, sizeof(chunk)));
         if (n <= 0)
             return true;
+        say_begun(f);
         buf_add(&f->stream.pending, chunk, (size_t)n);
     }
     return false;
@@ -83,15 +95,49 @@ static const struct build *build_ahead(struct follower *f)
     return NULL;
 }
 
+/* How many builds of other apps run, or will before ours; *ret_apps: of how many apps. */
+static size_t others_ahead(struct follower *f, size_t *ret_apps)
+{
+    struct api *api = f->stream.rq->api;
+    _cleanup_(strv_release) struct strv apps = {0};
+    const struct build *b;
+    struct str parts[1];
+    size_t n = 0;
+    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/");
+         mirror_next(&i);) {
+        if (!key_match(i.key, "/builds/?", parts) || !(b = mirror_value(&i, &build_schema)) ||
+            streq(b->app, f->app))
+            continue;
+        const struct build_status *s = view_build_status(api, b->id);
+        bool runs = s && s->state == BUILD_RUNNING;
+        if (view_build_finished(s) || (!runs && (b->cancel || strcmp(b->id, f->build) > 0)))
+            continue;
+        n++;
+        if (!strv_has(&apps, b->app))
+            strv_add(&apps, b->app);
+    }
+    *ret_apps = apps.n;
+    return n;
+}
+
+static void waits_for(struct follower *f, const char *what)
+{
+    free(f->waits_for);
+    f->waits_for = xstrdup(what);
+}
+
 static void say_if_waiting(struct follower *f)
 {
     const struct build *ahead = build_ahead(f);
-    if (!ahead || (f->waits_for && streq(f->waits_for, ahead->id)))
-        return;
-    say(f, "-----> Waiting for build %s of %s to finish\n", ahead->id,
-        ahead->by ? ahead->by : "somebody");
-    free(f->waits_for);
-    f->waits_for = xstrdup(ahead->id);
+    size_t apps, n = others_ahead(f, &apps);
+    if (ahead && !(f->waits_for && streq(f->waits_for, ahead->id))) {
+        say(f, "-----> Waiting for build %s of %s to finish\n", ahead->id,
+            ahead->by ? ahead->by : "somebody");
+        waits_for(f, ahead->id);
+    } else if (!ahead && apps >= BUILDS_AT_ONCE && !(f->waits_for && !*f->waits_for)) {
+        say(f, "-----> Waiting for %zu builds of other apps; %d run at once\n", n, BUILDS_AT_ONCE);
+        waits_for(f, "");
+    }
 }
 
 static void build_failed(struct follower *f, const struct build_status *s)
@@ -111,13 +157,15 @@ static void step_build(struct follower *f)
     /* In this order: what the build said last is there before its end is. */
     const struct build_status *s = view_build_status(api, f->build);
     bool finished = view_build_finished(s);
+    if (s && s->state == BUILD_RUNNING)
+        say_begun(f);
     if (!take_output(f))
         return;
     if (!finished && !view_build(api, f->build)) {
         say(f, " !     The app %s was destroyed meanwhile\n", f->app);
         end(f, "failed");
     } else if (!finished) {
-        if (!s || s->state == BUILD_QUEUED)
+        if (!f->begun)
             say_if_waiting(f);
     } else if (s->state != BUILD_SUCCEEDED) {
         build_failed(f, s);

@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BUILDS_AT_ONCE = 2 };
-
 enum job_phase { JOB_NONE, JOB_RUNNING, JOB_DONE };
 
 /* One build as the store and our own jobs have it. */

@@ -114,6 +114,9 @@ struct release_status {
 };
 DEFINE_NOUN(release_status)
 
+/* Of all apps together; of one app one after the other, in the order of ids. */
+enum { BUILDS_AT_ONCE = 2 };
+
 /* /builds/ID — something to make an image of. Written by api; ids sort by time. */
 struct build {
     char *id, *app, *created, *by;

@@ -248,6 +248,27 @@ static void test_two_pushes_queue(void **state)
     assert_true(strcmp(one.id, two.id) < 0);
 }
 
+static void test_who_waits_for_a_worker_is_told(void **state)
+{
+    (void)state;
+    static const char *const apps[] = {"busy1", "busy2", "third"};
+    for (size_t i = 0; i < ARRAY_LEN(apps); i++)
+        create_app(apps[i]);
+    _cleanup_(push_end) struct push one = push_begin("busy1", ""), two = push_begin("busy2", "");
+    _cleanup_(push_end) struct push third = push_begin("third", "");
+    build_is(&one, (struct build_status){.state = BUILD_RUNNING});
+    read_answer(third.fd, &third.answer, &third.text, "builds of other apps; 2 run at once\n");
+    build_is(&two, (struct build_status){.state = BUILD_CANCELLED});
+    build_is(&third, (struct build_status){.state = BUILD_RUNNING});
+    read_answer(third.fd, &third.answer, &third.text, "at once\n-----> The build begins\n");
+    build_says(&third, "a word\n");
+    build_is(&third, (struct build_status){.state = BUILD_CANCELLED});
+    expect_end(&third, "cancelled", "-----> The build begins\na word\n !     Deploy cancelled\n");
+    build_is(&one, (struct build_status){.state = BUILD_CANCELLED});
+    expect_end(&one, "cancelled", " !     Deploy cancelled\n");
+    expect_end(&two, "cancelled", " !     Deploy cancelled\n");
+}
+
 static void test_broken_uploads_leave_nothing(void **state)
 {
     (void)state;
@@ -348,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_the_release_phase_is_heard),
         cmocka_unit_test(test_the_connection_is_the_leash),
         cmocka_unit_test(test_two_pushes_queue),
+        cmocka_unit_test(test_who_waits_for_a_worker_is_told),
         cmocka_unit_test(test_broken_uploads_leave_nothing),
         cmocka_unit_test(test_an_image_needs_no_body),
         cmocka_unit_test(test_orphans_are_cancelled),
