@@ -121,6 +121,7 @@ class Davit:
         self.env = {**ours, "DAVIT_ROOT": str(self.root), "DAVIT_DATA": str(_usr() / "share/davit"),
                     "DAVIT_LIBEXEC": str(_usr() / "libexec/davit"), "HOME": str(self.root / "home"),
                     "PATH": f"{_usr()}/bin:{_usr()}/sbin:{os.environ['PATH']}",
+                    "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0",  # it outlives the test
                     "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1",
                     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@localhost",
                     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@localhost"}
