@@ -1,6 +1,6 @@
 # npm: what it installs and removes.
 install() {
-    if [ -n "$lockfile" ]; then
+    if [ -n "$(fact node_locked)" ]; then
         step "Installing dependencies (npm ci)"
         npm ci --include=dev --prefer-offline 2>&1 | indent
     else
@@ -8,4 +8,5 @@ install() {
         npm install --include=dev --no-package-lock --prefer-offline 2>&1 | indent
     fi
 }
-prune() { npm prune --omit=dev --ignore-scripts 2>&1 | indent; }
+# --omit is what it is called since npm 7.
+prune() { npm prune --omit=dev --production --ignore-scripts --loglevel=error 2>&1 | indent; }

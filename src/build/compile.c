@@ -58,6 +58,15 @@ static int write_site(const struct stage *stage, const struct site *site, struct
 
 /* --- after ----------------------------------------------------------------------------------- */
 
+void env_merge(struct map *ret, const struct map *more)
+{
+    const char *former = map_get(ret, "PATH"), *path = map_get(more, "PATH");
+    _cleanup_free_ char *both = former && path ? xasprintf("%s:%s", path, former) : NULL;
+    map_copy(ret, more);
+    if (both)
+        map_set(ret, "PATH", both);
+}
+
 static int read_release(const struct run *run, size_t i, struct compiled *ret, struct err *err)
 {
     _cleanup_free_ char *path = xasprintf("out/%03zu.release", i);
@@ -65,8 +74,10 @@ static int read_release(const struct run *run, size_t i, struct compiled *ret, s
     int r = tree_read(run->stage.dir, path, &text, err);
     if (r == -ERR_NOT_FOUND)
         return 0;
+    _cleanup_(map_release) struct map env = {0};
     if (!r)
-        r = release_yaml_parse(buf_str(&text), &ret->processes, &ret->env, err);
+        r = release_yaml_parse(buf_str(&text), &ret->processes, &env, err);
+    env_merge(&ret->env, &env);
     return r ? err_wrap(err, "what %s's bin/release says",
                         list_at(run->c->buildpacks, struct buildpack, i)->name)
              : 0;
@@ -125,7 +136,8 @@ int compile_run(const struct compile *c, struct compiled *ret, struct err *err)
     _cleanup_(run_release) struct run run = {.c = c};
     _cleanup_(map_release) struct map env = {0};
     make_env(c, &env);
-    int r = stage_make(c->config, c->id, c->buildpacks, c->vars, APP_UID, &run.stage, err);
+    int r =
+        stage_make(c->config, c->id, c->buildpacks, c->vars, c->facts, APP_UID, &run.stage, err);
     if (!r && c->site)
         r = write_site(&run.stage, c->site, err);
     if (!r)

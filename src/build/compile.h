@@ -17,6 +17,7 @@ struct compile {
     const struct list *buildpacks; /* of struct buildpack */
     const struct map *vars;        /* config variables, as files in ENV_DIR */
     const struct site *site;       /* for the buildpack `static`, or NULL */
+    const struct map *facts;       /* for our own buildpacks: build/stage.h */
     const char *cache;             /* folder that stays from build to build */
 };
 
@@ -37,5 +38,9 @@ int compile_run(const struct compile *c, struct compiled *ret, struct err *err);
 
 /* Parses what bin/release printed: default_process_types and config_vars. Pure. */
 int release_yaml_parse(struct str text, struct map *processes, struct map *env, struct err *err);
+
+/* What one more buildpack says of the image's environment; its PATH goes before that of those before
+ * it, which need theirs too. Pure. */
+void env_merge(struct map *ret, const struct map *more);
 
 #endif

@@ -156,7 +156,7 @@ int dockerfile_build(const struct dockerfile *d, char **ret_digest, char **ret_h
     if (!r)
         r = offer_stacks(d, err);
     if (!r)
-        r = stage_make(s->config, d->id, &no_packs, d->vars, 0, &stage, err);
+        r = stage_make(s->config, d->id, &no_packs, d->vars, NULL, 0, &stage, err);
     if (!r)
         r = image_tmp_dir(s->images, &upper, err);
     strv_add(&layers, d->source);

@@ -1,7 +1,6 @@
 #include "build/language.h"
 
 #include "build/node.h"
-#include "build/semver.h"
 #include "build/tree.h"
 
 static const struct language languages[] = {
@@ -12,7 +11,7 @@ static const struct language languages[] = {
     {"static", "Static site", "static.json index.html public/index.html"},
 };
 
-static const struct semver debians_node = {18, 20, 4};
+const struct semver debians_node = {18, 20, 4};
 
 static bool has_marker(const struct language *l, const char *dir)
 {
@@ -54,6 +53,7 @@ void needs_release(struct needs *n)
     free(n->compile);
     free(n->node);
     strv_release(&n->tools);
+    map_release(&n->facts);
     *n = (struct needs){0};
 }
 
@@ -61,6 +61,27 @@ static int set_needs(const char *run, const char *compile, struct needs *ret)
 {
     ret->run = xstrdup(run);
     ret->compile = xstrdup(compile);
+    return 0;
+}
+
+/* npm always comes with node; another package manager is a tool beside it. */
+static int node_tools(const char *dir, struct node_package *p, struct needs *ret, struct err *err)
+{
+    _cleanup_free_ char *recipe = NULL;
+    int r = 0;
+    ret->npm = true;
+    if ((r = node_manager(dir, p, &recipe, p->installs ? err : NULL)) < 0 && p->installs)
+        return r;
+    const char *manager = !recipe || streq(recipe, "tool-npm") ? "npm"
+                          : strstr(recipe, "pnpm")             ? "pnpm"
+                                                               : "yarn";
+    /* Yarn since version 2 starts nothing in a project that it hasn't installed. */
+    if (recipe && str_starts(str_of(recipe), STR("berry-")))
+        map_set(&p->facts, "node_installs", "yes");
+    ret->installs = p->installs = map_get(&p->facts, "node_installs");
+    map_set(&p->facts, "node_manager", manager);
+    if (!streq(manager, "npm"))
+        strv_take(&ret->tools, TAKE_PTR(recipe));
     return 0;
 }
 
@@ -73,12 +94,11 @@ static int node_needs(const char *dir, struct needs *ret, struct err *err)
         r = semver_in_range(debians_node, str_of(p.engine), &debians, err);
     if (r < 0)
         return err_wrap(err, "package.json");
-    char *manager = NULL;
-    if (p.installs && (r = node_manager(dir, &p, &manager, err)) < 0)
+    if ((r = node_tools(dir, &p, ret, err)) < 0)
         return r;
-    if (manager)
-        strv_take(&ret->tools, manager);
-    /* Nothing to install or to build: neither compilers nor npm are needed. */
+    ret->facts = p.facts;
+    p.facts = (struct map){0};
+    /* Nothing to install or to build: no compilers are needed. */
     if (debians)
         return set_needs("runtime-nodejs-18",
                          p.installs ? "compile-nodejs-18" : "runtime-nodejs-18", ret);
@@ -104,6 +124,6 @@ bool language_runs_nothing(const struct language *l, const char *dir)
     _cleanup_(node_package_release) struct node_package p = {0};
     if (!streq(l->name, "nodejs"))
         return streq(l->name, "python") || streq(l->name, "c");
-    return node_package_read(dir, &p, NULL) == 0 && !p.starts && !p.steps &&
-           !tree_has_file(dir, "server.js");
+    return node_package_read(dir, &p, NULL) == 0 && !map_get(&p.facts, "node_start") &&
+           !map_get(&p.facts, "node_scripts") && !tree_has_file(dir, "server.js");
 }

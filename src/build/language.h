@@ -2,7 +2,8 @@
 #ifndef BUILD_LANGUAGE_H
 #define BUILD_LANGUAGE_H
 
-#include "base/str.h"
+#include "build/semver.h"
+#include "model/codec.h"
 
 struct language {
     const char *name;    /* of its folder below buildpacks/ */
@@ -16,11 +17,15 @@ const struct language *language_named(const char *name);
 /* "package.json (Node.js), requirements.txt, … (Python), …": what is looked for. */
 void language_list(struct buf *ret);
 
+extern const struct semver debians_node;
+
 /* Names of recipes (build/stack.h). */
 struct needs {
     char *run, *compile; /* chains to run and to compile on */
-    struct strv tools;   /* further layers for compiling */
+    struct strv tools;   /* further layers for both: what a start command may name, too */
+    bool npm, installs;  /* npm belongs to it; and is needed for compiling */
     char *node;          /* or NULL: the versions of node it runs with, none of them Debian's */
+    struct map facts;    /* for the buildpack's scripts (build/stage.h) */
 };
 
 void needs_release(struct needs *n);

@@ -2,44 +2,118 @@
 
 #include <jansson.h>
 
-#include "build/semver.h"
 #include "build/tree.h"
 
 void node_package_release(struct node_package *p)
 {
     free(p->engine);
     free(p->manager);
+    map_release(&p->facts);
     *p = (struct node_package){0};
 }
 
-static bool has_any(const json_t *package, const char *field, const char *const *names)
+/* --- what is in it --------------------------------------------------------------------------- */
+
+static const char *script(const json_t *package, const char *name)
 {
-    json_t *o = json_object_get(package, field);
+    return json_string_value(json_object_get(json_object_get(package, "scripts"), name));
+}
+
+static bool has_script(const json_t *package, const char *const *names)
+{
     for (size_t i = 0; names[i]; i++)
-        if (json_object_get(o, names[i]))
+        if (script(package, names[i]))
             return true;
     return false;
 }
 
-/* The scripts npm runs by itself, and those the buildpack has it run. */
-static bool has_steps(const json_t *package)
+static bool has_entries(const json_t *package, const char *field)
 {
-    static const char *const steps[] = {
-        "build",   "heroku-prebuild", "heroku-postbuild", "preinstall",
-        "install", "postinstall",     "prepare",          NULL};
-    return has_any(package, "scripts", steps);
+    json_t *v = json_object_get(package, field);
+    return json_object_size(v) || json_array_size(v);
 }
 
 static bool has_dependencies(const json_t *package)
 {
     static const char *const fields[] = {"dependencies", "devDependencies", "optionalDependencies",
                                          "peerDependencies", "workspaces"};
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        json_t *v = json_object_get(package, fields[i]);
-        if (json_object_size(v) || json_array_size(v))
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (has_entries(package, fields[i]))
             return true;
-    }
     return false;
+}
+
+/* --- facts ----------------------------------------------------------------------------------- */
+
+/* What starts the app. The script itself has no npm between it and its signals; but only npm runs
+ * what belongs before and behind it, and knows its variables. */
+static void add_start(const json_t *package, struct map *ret)
+{
+    static const char *const around[] = {"prestart", "poststart", NULL};
+    const char *start = script(package, "start");
+    if (!start || !*start)
+        return;
+    if (has_script(package, around) || strstr(start, "npm_"))
+        start = "npm start";
+    json_t *text = json_string(start);
+    _cleanup_free_ char *quoted = json_dumps(text, JSON_ENCODE_ANY);
+    json_decref(text);
+    map_set(ret, "node_start", quoted);
+}
+
+/* The scripts npm runs by itself, and those the buildpack has it run. */
+static bool add_steps(const json_t *package, struct map *ret)
+{
+    static const char *const itself[] = {"preinstall", "install", "postinstall", "prepare", NULL};
+    static const char *const builds[] = {"heroku-postbuild", "build"};
+    const char *build = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(builds) && !build; i++)
+        build = script(package, builds[i]) ? builds[i] : NULL;
+    bool prebuild = script(package, "heroku-prebuild");
+    bool any = build || prebuild || has_script(package, itself);
+    if (build)
+        map_set(ret, "node_build", build);
+    if (prebuild)
+        map_set(ret, "node_prebuild", "yes");
+    if (any)
+        map_set(ret, "node_scripts", "yes");
+    return any;
+}
+
+/* As a path within the tree, of usual characters. */
+static bool is_inside(const char *path)
+{
+    struct str rest = str_of(path);
+    for (const char *c = path; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            return false;
+    if (!*path || *path == '/')
+        return false;
+    while (rest.ptr) {
+        struct str part = str_cut(&rest, '/');
+        if (str_eq(part, STR("..")) || str_eq(part, STR(".")))
+            return false;
+    }
+    return true;
+}
+
+/* Heroku's rule: folders that the app wants kept from build to build. node_modules itself isn't:
+ * it is installed anew, from the package manager's own cache. */
+static void add_caches(const json_t *package, struct map *ret)
+{
+    _cleanup_(buf_release) struct buf list = BUF_CAP(PACKAGE_JSON_MAX);
+    json_t *folders = json_object_get(package, "cacheDirectories"), *folder;
+    size_t i;
+    if (!folders)
+        folders = json_object_get(package, "cache_directories");
+    json_array_foreach(folders, i, folder)
+    {
+        const char *path = json_string_value(folder);
+        if (path && is_inside(path) && !streq(path, "node_modules"))
+            buf_addf(&list, "%s\n", path);
+    }
+    if (list.len)
+        map_set(ret, "node_caches", list.ptr);
 }
 
 int node_package_parse(struct str text, struct node_package *ret, struct err *err)
@@ -53,15 +127,18 @@ int node_package_parse(struct str text, struct node_package *ret, struct err *er
         json_decref(package);
         return err_set(err, ERR_INVALID, "package.json, line 1, column 1: an object is needed");
     }
-    static const char *const start[] = {"start", NULL};
     const char *engine =
         json_string_value(json_object_get(json_object_get(package, "engines"), "node"));
     const char *manager = json_string_value(json_object_get(package, "packageManager"));
     *ret = (struct node_package){.engine = engine ? xstrdup(engine) : NULL,
-                                 .manager = manager ? xstrdup(manager) : NULL,
-                                 .installs = has_dependencies(package) || has_steps(package),
-                                 .steps = has_steps(package),
-                                 .starts = has_any(package, "scripts", start)};
+                                 .manager = manager ? xstrdup(manager) : NULL};
+    ret->installs = add_steps(package, &ret->facts) || has_dependencies(package);
+    if (ret->installs)
+        map_set(&ret->facts, "node_installs", "yes");
+    if (has_entries(package, "devDependencies"))
+        map_set(&ret->facts, "node_dev", "yes");
+    add_start(package, &ret->facts);
+    add_caches(package, &ret->facts);
     json_decref(package);
     return 0;
 }
@@ -70,7 +147,12 @@ int node_package_read(const char *dir, struct node_package *ret, struct err *err
 {
     _cleanup_(buf_release) struct buf text = BUF_CAP(PACKAGE_JSON_MAX);
     int r = tree_read(dir, "package.json", &text, err);
-    return r < 0 ? r : node_package_parse(buf_str(&text), ret, err);
+    if (!r)
+        r = node_package_parse(buf_str(&text), ret, err);
+    if (!r &&
+        (tree_has_file(dir, "package-lock.json") || tree_has_file(dir, "npm-shrinkwrap.json")))
+        map_set(&ret->facts, "node_locked", "yes");
+    return r;
 }
 
 /* --- who installs it ------------------------------------------------------------------------- */
@@ -164,4 +246,20 @@ int node_manager(const char *dir, const struct node_package *p, char **ret_recip
     bool exact = version && !streq(manager, "npm") && !(streq(manager, "yarn") && v.major >= 2);
     *ret_recipe = exact ? xasprintf("%s-%s", manager, version) : xasprintf("tool-%s", manager);
     return 0;
+}
+
+const char *node_npm(struct semver node)
+{
+    static const struct {
+        struct semver before;
+        const char *recipe;
+    } newest[] = {{{6, 0, 0}, "tool-npm-5"},
+                  {{15, 0, 0}, "tool-npm-6"},
+                  {{18, 17, 0}, "tool-npm-8"},
+                  {{19, 0, 0}, "tool-npm"},
+                  {{20, 5, 0}, "tool-npm-8"}};
+    for (size_t i = 0; i < ARRAY_LEN(newest); i++)
+        if (semver_compare(node, newest[i].before) < 0)
+            return newest[i].recipe;
+    return "tool-npm";
 }

@@ -1,8 +1,8 @@
 /* Buildpacks: what they made last time if nothing it depended on has changed, else a run of them.
  */
 #include "build/buildpacks.h"
+#include "build/node.h"
 #include "build/processes.h"
-#include "build/semver.h"
 #include "build/tree.h"
 #include "build/work.h"
 #include "os/file.h"
@@ -67,7 +67,7 @@ static const char *node_before(const struct work *w, const char *range)
 }
 
 static int add_node(struct work *w, const char *range, struct strv *run, struct strv *compile,
-                    struct err *err)
+                    struct semver *ret, struct err *err)
 {
     _cleanup_free_ char *name = NULL;
     const char *before = node_before(w, range);
@@ -79,34 +79,60 @@ static int add_node(struct work *w, const char *range, struct strv *run, struct 
     }
     if (!r)
         r = add_stack(w, name, run, err);
+    if (!r)
+        r = add_stack(w, name, compile, err);
+    return r ? r : semver_parse(str_of(name + strlen("node-")), ret, err);
+}
+
+/* What a start command may name as well as the build. */
+static int add_tool(struct work *w, const char *name, struct strv *run, struct strv *compile,
+                    struct err *err)
+{
+    int r = add_stack(w, name, run, err);
     return r ? r : add_stack(w, name, compile, err);
 }
 
+/* Most apps without dependencies never ask for it: it alone doesn't keep them off the air. */
+static int add_npm(struct work *w, const char *name, bool installs, struct strv *run,
+                   struct strv *compile, struct err *err)
+{
+    int r = installs ? add_tool(w, name, run, compile, err) : add_stack(w, name, run, err);
+    if (r != -ERR_UNAVAILABLE || installs)
+        return r;
+    output_warning(&w->out, "%s; nothing that this app starts can use npm", err->msg);
+    map_set(&w->record.stacks, name, ""); /* looked for again by the next push */
+    return 0;
+}
+
 static int add_needs(struct work *w, const struct language *l, struct strv *run,
-                     struct strv *compile, struct err *err)
+                     struct strv *compile, struct map *facts, struct err *err)
 {
     _cleanup_(needs_release) struct needs needs = {0};
+    struct semver node = debians_node;
     int r = language_needs(l, w->source.dir, &needs, err);
     if (!r)
         r = add_stack(w, needs.run, run, err);
     if (!r)
         r = add_stack(w, needs.compile, compile, err);
     if (!r && needs.node)
-        r = add_node(w, needs.node, run, compile, err);
+        r = add_node(w, needs.node, run, compile, &node, err);
+    if (!r && needs.npm)
+        r = add_npm(w, node_npm(node), needs.installs, run, compile, err);
     for (size_t i = 0; !r && i < needs.tools.n; i++)
-        r = add_stack(w, needs.tools.items[i], compile, err);
+        r = add_tool(w, needs.tools.items[i], run, compile, err);
+    map_copy(facts, &needs.facts);
     return r;
 }
 
 static int gather_layers(struct work *w, const struct choice *choice, struct strv *compile,
-                         struct err *err)
+                         struct map *facts, struct err *err)
 {
     int r = 0;
     for (size_t i = 0; !r && i < choice->packs.n; i++) {
         const char *name = list_at(&choice->packs, struct buildpack, i)->name;
         const struct language *l = buildpack_ours(name);
         if (l) {
-            r = add_needs(w, l, &w->record.run, compile, err);
+            r = add_needs(w, l, &w->record.run, compile, facts, err);
         } else {
             r = add_stack(w, "stack-run", &w->record.run, err);
             if (!r)
@@ -142,11 +168,12 @@ static int compile(struct work *w, struct choice *choice, struct err *err)
 {
     _cleanup_(strv_release) struct strv layers = {0};
     _cleanup_(compiled_release) struct compiled compiled = {0};
+    _cleanup_(map_release) struct map facts = {0};
     _cleanup_free_ char *cache = path_join(w->cache, "cache");
     _cleanup_free_ char *packs = path_join(w->cache, "packs");
     int r = buildpacks_fetch(w->config, w->images, packs, choice, w->cancel, &w->out, err);
     if (!r)
-        r = gather_layers(w, choice, &layers, err);
+        r = gather_layers(w, choice, &layers, &facts, err);
     if (!r)
         r = prepare_cache(w, choice, cache, err);
     if (!r)
@@ -161,6 +188,7 @@ static int compile(struct work *w, struct choice *choice, struct err *err)
                                           .buildpacks = &choice->packs,
                                           .vars = &w->vars,
                                           .site = choice->has_site ? &choice->site : NULL,
+                                          .facts = &facts,
                                           .cache = cache},
                         &compiled, err);
     if (!r)

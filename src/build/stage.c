@@ -39,11 +39,13 @@ static int hand_over(const struct config *c, const char *dir, uid_t owner, struc
 }
 
 int stage_make(const struct config *c, const char *id, const struct list *packs,
-               const struct map *vars, uid_t owner, struct stage *ret, struct err *err)
+               const struct map *vars, const struct map *facts, uid_t owner, struct stage *ret,
+               struct err *err)
 {
     _cleanup_(stage_release) struct stage s = {path_join(c->run, "build/%s.stage", id)};
     _cleanup_free_ char *lib = path_join(s.dir, "lib"), *env = path_join(s.dir, "env"),
                         *out = path_join(s.dir, "out"), *to = path_join(s.dir, "buildpacks"),
+                        *known = path_join(s.dir, "facts"),
                         *from = path_join(c->data, "buildpacks/lib");
     int r = dir_remove(s.dir, err);
     if (!r)
@@ -54,6 +56,8 @@ int stage_make(const struct config *c, const char *id, const struct list *packs,
         r = copy_packs(to, packs, err);
     if (!r)
         r = write_vars(env, vars, err);
+    if (!r && facts)
+        r = write_vars(known, facts, err);
     if (!r)
         r = hand_over(c, s.dir, owner, err);
     if (!r)

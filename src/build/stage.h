@@ -3,6 +3,7 @@
  *     buildpacks/000/…   copies of the buildpacks, in order
  *     env/NAME           config variables
  *     site/…             what static.json says, for nginx (build/site.h)
+ *     facts/NAME         what we know of the source already, for our own buildpacks
  *     layers             for Dockerfiles: the layers that need not be written
  *     out/…              what the scripts say of the result; out/failed why there is none
  * It holds secrets, and is gone when the build ends. */
@@ -20,9 +21,11 @@ struct stage {
     char *dir;
 };
 
-/* For the build `id`. packs: list of struct buildpack. owner: whom it belongs to, inside. */
+/* For the build `id`. packs: list of struct buildpack. facts: or NULL. owner: whom it belongs to,
+ * inside. */
 int stage_make(const struct config *c, const char *id, const struct list *packs,
-               const struct map *vars, uid_t owner, struct stage *ret, struct err *err);
+               const struct map *vars, const struct map *facts, uid_t owner, struct stage *ret,
+               struct err *err);
 void stage_release(struct stage *s);
 
 /* The first line of a file; *ret stays what it is if there is none. */

@@ -12,6 +12,7 @@
 #include "build/output.h"
 #include "build/plan.h"
 #include "build/processes.h"
+#include "build/recipe.h"
 #include "build/registry.h"
 #include "build/semver.h"
 #include "os/file.h"
@@ -204,6 +205,60 @@ static void package_json_says_what_is_needed(void **state)
     assert_int_equal(node_package_parse(STR("[]"), &p, &err), -ERR_INVALID);
 }
 
+static void a_buildpack_is_told_what_package_json_says(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *fact, *value; /* NULL: it isn't told */
+    } cases[] = {
+        {"{\"scripts\":{\"start\":\"node x\"}}", "node_start", "\"node x\""},
+        {"{\"scripts\":{\"start\":\"a: \\\"b\\\"\"}}", "node_start", "\"a: \\\"b\\\"\""},
+        {"{\"scripts\":{\"start\":\"node x\",\"prestart\":\"y\"}}", "node_start", "\"npm start\""},
+        {"{\"scripts\":{\"start\":\"echo $npm_package_version\"}}", "node_start", "\"npm start\""},
+        {"{\"scripts\":{}}", "node_start", NULL},
+        {"{\"scripts\":{\"build\":\"x\"}}", "node_build", "build"},
+        {"{\"scripts\":{\"build\":\"x\",\"heroku-postbuild\":\"y\"}}", "node_build",
+         "heroku-postbuild"},
+        {"{\"scripts\":{\"heroku-prebuild\":\"x\"}}", "node_prebuild", "yes"},
+        {"{\"scripts\":{\"prepare\":\"x\"}}", "node_scripts", "yes"},
+        {"{\"dependencies\":{\"a\":\"1\"}}", "node_scripts", NULL},
+        {"{\"dependencies\":{\"a\":\"1\"}}", "node_installs", "yes"},
+        {"{\"devDependencies\":{\"a\":\"1\"}}", "node_dev", "yes"},
+        {"{\"cacheDirectories\":[\"a/b\",\"/etc\",\"../x\",\"node_modules\",\"c\\nd\",7,\"e\"]}",
+         "node_caches", "a/b\ne\n"},
+        {"{\"cache_directories\":[\"a\"]}", "node_caches", "a\n"},
+        {"{\"cacheDirectories\":[]}", "node_caches", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct node_package p = {0};
+        assert_int_equal(node_package_parse(str_of(cases[i].text), &p, NULL), 0);
+        const char *got = map_get(&p.facts, cases[i].fact);
+        if (cases[i].value ? !got || !streq(got, cases[i].value) : got != NULL)
+            fail_msg("%s: %s is %s", cases[i].text, cases[i].fact, got ? got : "not there");
+        node_package_release(&p);
+    }
+}
+
+static void npm_is_one_that_runs_on_the_apps_node(void **state)
+{
+    (void)state;
+    const struct {
+        struct semver node;
+        const char *recipe;
+    } cases[] = {
+        {{4, 9, 1}, "tool-npm-5"},   {{6, 0, 0}, "tool-npm-6"},  {{14, 21, 3}, "tool-npm-6"},
+        {{16, 20, 2}, "tool-npm-8"}, {{18, 0, 0}, "tool-npm-8"}, {{18, 17, 0}, "tool-npm"},
+        {{19, 9, 0}, "tool-npm-8"},  {{20, 4, 0}, "tool-npm-8"}, {{20, 5, 0}, "tool-npm"},
+        {{24, 1, 0}, "tool-npm"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct found f = {0};
+        assert_string_equal(node_npm(cases[i].node), cases[i].recipe);
+        assert_int_equal(find_recipe(cases[i].recipe, &f, NULL), 0);
+        found_release(&f);
+    }
+}
+
 /* The folder has the files `names`, one a word, each holding its own name. */
 static char *folder_with(const char *names)
 {
@@ -290,6 +345,24 @@ static void release_yaml_gives_processes_and_variables(void **state)
         map_release(&processes);
         map_release(&env);
     }
+}
+
+static void each_buildpack_keeps_its_path(void **state)
+{
+    (void)state;
+    struct map env = {0}, more = {0};
+    map_set(&more, "PATH", "/app/node_modules/.bin:/bin");
+    map_set(&more, "A", "1");
+    env_merge(&env, &more);
+    assert_string_equal(map_get(&env, "PATH"), "/app/node_modules/.bin:/bin");
+    map_set(&more, "PATH", "/app/.davit/python/bin:/bin");
+    map_set(&more, "A", "2");
+    env_merge(&env, &more);
+    assert_string_equal(map_get(&env, "PATH"),
+                        "/app/.davit/python/bin:/bin:/app/node_modules/.bin:/bin");
+    assert_string_equal(map_get(&env, "A"), "2");
+    map_release(&env);
+    map_release(&more);
 }
 
 /* --- processes ------------------------------------------------------------------------------- */
@@ -584,6 +657,9 @@ int main(void)
         cmocka_unit_test(what_is_no_range_is_refused),
         cmocka_unit_test(the_registry_has_the_newest_even_version),
         cmocka_unit_test(package_json_says_what_is_needed),
+        cmocka_unit_test(a_buildpack_is_told_what_package_json_says),
+        cmocka_unit_test(npm_is_one_that_runs_on_the_apps_node),
+        cmocka_unit_test(each_buildpack_keeps_its_path),
         cmocka_unit_test(lockfiles_choose_the_package_manager),
         cmocka_unit_test(release_yaml_gives_processes_and_variables),
         cmocka_unit_test(processes_come_from_procfile_or_defaults),
