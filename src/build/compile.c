@@ -1,5 +1,6 @@
 #include "build/compile.h"
 
+#include "build/limits.h"
 #include "build/tree.h"
 #include "os/file.h"
 
@@ -127,7 +128,8 @@ static int seal(struct run *run, char **ret, struct err *err)
     _cleanup_free_ char *to = path_join(run->work, "app");
     if (rename(from, to) < 0)
         return err_errno(err, "renaming %s", from);
-    return image_layer_seal(run->c->images, run->work, ret, err);
+    const struct unpack_limits limits = build_limits(run->c->config);
+    return image_layer_seal_within(run->c->images, run->work, &limits, ret, err);
 }
 
 int compile_run(const struct compile *c, struct compiled *ret, struct err *err)

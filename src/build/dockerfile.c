@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
+#include "build/limits.h"
 #include "build/stage.h"
 #include "build/tree.h"
 #include "os/file.h"
@@ -136,7 +137,8 @@ static int import(const struct dockerfile *d, const char *cache, char **ret, str
     struct stat st;
     if (lstat(layout, &st) < 0 || !S_ISDIR(st.st_mode))
         return err_set(err, ERR_UNPROCESSABLE, "the build left no image");
-    int r = image_import(d->stacks->images, source, NULL, ret, err);
+    const struct unpack_limits limits = build_limits(d->stacks->config);
+    int r = image_import(d->stacks->images, source, &limits, ret, err);
     dir_remove(layout, NULL);
     if (!r)
         r = file_replace(former, str_of(*ret), 0644, err);

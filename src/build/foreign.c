@@ -1,6 +1,7 @@
 /* Images that somebody else describes: a Dockerfile, or a registry. */
 #include "build/dockerfile.h"
 #include "build/imageproc.h"
+#include "build/limits.h"
 #include "build/processes.h"
 #include "build/tree.h"
 #include "build/work.h"
@@ -39,6 +40,7 @@ int build_by_dockerfile(struct work *w, const char *file, struct err *err)
 int build_by_image(struct work *w, struct err *err)
 {
     output_step(&w->out, "Fetching %s", w->in->build.image);
-    int r = image_import(w->images, w->in->build.image, NULL, &w->result->image, err);
+    const struct unpack_limits limits = build_limits(w->config);
+    int r = image_import(w->images, w->in->build.image, &limits, &w->result->image, err);
     return r ? r : take_image(w, NULL, err);
 }

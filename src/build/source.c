@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "build/limits.h"
 #include "os/file.h"
 
 void source_release(struct source *s)
@@ -30,7 +31,8 @@ static int unpack(const struct config *c, struct image_store *images, const char
     if (fd < 0)
         return err_errno(err, "opening %s", archive);
     int r = make_app_dir(c, tmp, &app, err);
-    const struct unpack_limits limits = {.owner = APP_UID};
+    struct unpack_limits limits = build_limits(c);
+    limits.owner = APP_UID;
     if (!r)
         r = image_unpack(images, fd, app, false, like, &limits, err);
     /* The same sources make the same layer, whenever they come. */

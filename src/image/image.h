@@ -35,6 +35,7 @@ struct image_store;
 struct unpack_limits {
     uint64_t bytes;   /* default 32 GiB of file content */
     uint64_t entries; /* default 4 million */
+    const char *hint; /* to who meets the bounds, or NULL */
     uid_t owner;      /* not 0: everything belongs to this user and group (before the shift by
                          uid_base), whatever the archive says: source trees belong to `app` */
 };
@@ -99,6 +100,10 @@ int image_unpack(struct image_store *s, int fd, const char *dir, bool whiteouts,
  * as root. ERR_INVALID, naming the file, for that and for device nodes and names starting with
  * ".wh."; sockets are left out. On failure `dir` stays. `ret_diff_id` is the caller's. */
 int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err);
+/* The same; ERR_TOO_LARGE when its tar would have more than limits->bytes. */
+int image_layer_seal_within(struct image_store *s, const char *dir,
+                            const struct unpack_limits *limits, char **ret_diff_id,
+                            struct err *err);
 /* Whether the layer is there; if so it counts as used now, and the collector's grace protects it.
  */
 bool image_layer_use(struct image_store *s, const char *diff_id);

@@ -165,7 +165,7 @@ static int import_registry(struct image_store *s, const char *source,
     if (r < 0)
         return r;
     _cleanup_free_ char *layout = xasprintf("%s/layout", dir);
-    r = registry_fetch(s, source, dir, layout, err);
+    r = registry_fetch(s, source, limits, dir, layout, err);
     if (!r)
         r = import_bundle(s, layout, "image", false, limits, ret_digest, err);
     dir_remove(dir, NULL);

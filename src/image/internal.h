@@ -66,9 +66,9 @@ int layer_publish(struct image_store *s, const char *dir, const char *diff_id,
 int image_interrupted(struct err *err);
 
 /* registry.c: fetches "docker://…" with skopeo into the layout `layout`, tagged "image"; `tmp` is a
- * folder for what it needs meanwhile. */
-int registry_fetch(struct image_store *s, const char *source, const char *tmp, const char *layout,
-                   struct err *err);
+ * folder for what it needs meanwhile. limits: of each layer, which may be packed; or NULL. */
+int registry_fetch(struct image_store *s, const char *source, const struct unpack_limits *limits,
+                   const char *tmp, const char *layout, struct err *err);
 
 /* config.c: the OCI image configuration. */
 /* The JSON of i's configuration on this machine's architecture. */

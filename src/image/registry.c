@@ -39,6 +39,8 @@ static int failed(struct image_store *s, struct str said, const char *source, st
     _cleanup_free_ char *line = last ? xstrndup(last + 1, said.len - (size_t)(last + 1 - said.ptr))
                                      : xstrndup(said.len ? said.ptr : "", said.len);
     const char *msg = what_skopeo_said(line);
+    if (strstr(msg, "file too large")) /* EFBIG: see registry_fetch */
+        return err_set(err, ERR_TOO_LARGE, "a layer is larger than the limit");
     if (strstr(msg, "no space left"))
         return err_set(err, ERR_NO_SPACE, "%s", msg);
     if (strstr(msg, "unauthorized") || strstr(msg, "denied") ||
@@ -98,25 +100,29 @@ static int run(struct image_store *s, const char *const *argv, const char *sourc
     return r || status == 0 ? r : failed(s, str_trim(buf_str(&said)), source, err);
 }
 
-int registry_fetch(struct image_store *s, const char *source, const char *tmp, const char *layout,
-                   struct err *err)
+int registry_fetch(struct image_store *s, const char *source, const struct unpack_limits *limits,
+                   const char *tmp, const char *layout, struct err *err)
 {
     _cleanup_free_ char *target = xasprintf("oci:%s:image", layout);
     _cleanup_free_ char *tmpdir = xasprintf("--tmpdir=%s", tmp);
     _cleanup_free_ char *auth = xasprintf("--src-authfile=%s", s->authfile ? s->authfile : "");
     bool local = is_local_registry(source + strlen("docker://"));
-    /* No policy file is needed: every digest is checked here. */
-    const char *argv[] = {"skopeo",  "--insecure-policy",
-                          tmpdir,    "copy",
-                          "--quiet", local ? "--src-tls-verify=false" : "--src-tls-verify=true",
-                          "--",      source,
-                          target,    NULL,
-                          NULL};
-    if (s->authfile && path_exists(s->authfile)) {
-        argv[6] = auth;
-        argv[7] = "--";
-        argv[8] = source;
-        argv[9] = target;
+    _cleanup_(strv_release) struct strv argv = {0};
+    if (limits && limits->bytes) {
+        strv_add(&argv, "prlimit"); /* twice: names of files count in a tar, too */
+        strv_addf(&argv, "--fsize=%llu", 2 * (unsigned long long)limits->bytes);
     }
-    return run(s, argv, source, err);
+    /* No policy file is needed: every digest is checked here. */
+    const char *const words[] = {
+        "skopeo", "--insecure-policy", tmpdir,
+        "copy",   "--quiet",           local ? "--src-tls-verify=false" : "--src-tls-verify=true"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        strv_add(&argv, words[i]);
+    if (s->authfile && path_exists(s->authfile))
+        strv_add(&argv, auth);
+    strv_add(&argv, "--");
+    strv_add(&argv, source);
+    strv_add(&argv, target);
+    int r = run(s, (const char *const *)strv_argv(&argv), source, err);
+    return r == -ERR_TOO_LARGE && limits && limits->hint ? err_hint(err, "%s", limits->hint) : r;
 }

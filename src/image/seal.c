@@ -155,24 +155,43 @@ int layer_publish(struct image_store *s, const char *dir, const char *diff_id,
     return dir_remove(dir, err);
 }
 
+struct hash {
+    struct sha256_ctx sum;
+    uint64_t left; /* bytes it may still get */
+};
+
 static int hash_write(void *ctx, const void *data, size_t n, struct err *err)
 {
-    sha256_update(ctx, n, data);
+    struct hash *h = ctx;
+    if (n > h->left)
+        return err_set(err, ERR_TOO_LARGE, "it is larger than the limit");
+    h->left -= n;
+    sha256_update(&h->sum, n, data);
     return image_interrupted(err);
 }
 
-int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err)
+static int too_large(const struct unpack_limits *limits, struct err *err)
 {
-    struct sha256_ctx sum;
-    struct tar_sink sink = {hash_write, &sum};
+    err_set(err, ERR_TOO_LARGE, "it has more than %llu MiB",
+            (unsigned long long)limits->bytes >> 20);
+    return limits->hint ? err_hint(err, "%s", limits->hint) : -ERR_TOO_LARGE;
+}
+
+int image_layer_seal_within(struct image_store *s, const char *dir,
+                            const struct unpack_limits *limits, char **ret_diff_id, struct err *err)
+{
+    struct hash hash = {.left = limits->bytes ? limits->bytes : UINT64_MAX};
+    struct tar_sink sink = {hash_write, &hash};
     struct tree_stats stats = {0};
     char diff_id[DIGEST_LEN + 1];
-    sha256_init(&sum);
+    sha256_init(&hash.sum);
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int r =
         fd < 0 ? err_errno(err, "opening %s", dir) : tree_tar(fd, s->uid_base, &sink, &stats, err);
+    if (r == -ERR_TOO_LARGE && limits->bytes)
+        r = too_large(limits, err);
     if (!r) {
-        digest_finish(&sum, diff_id);
+        digest_finish(&hash.sum, diff_id);
         struct layer_info info = {LAYER_SEALED, stats.tar_size};
         r = layer_publish(s, dir, diff_id, &info, NULL, stats.files, err);
     }
@@ -180,4 +199,9 @@ int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id,
         return err_wrap(err, "sealing a layer");
     *ret_diff_id = xstrdup(diff_id);
     return 0;
+}
+
+int image_layer_seal(struct image_store *s, const char *dir, char **ret_diff_id, struct err *err)
+{
+    return image_layer_seal_within(s, dir, &(struct unpack_limits){0}, ret_diff_id, err);
 }

@@ -103,9 +103,11 @@ static int next_entry(struct unpack *u, struct archive_entry *e, struct err *err
         return err_set(err, ERR_TOO_LARGE, "the archive has more than %llu entries",
                        (unsigned long long)u->limits.entries);
     int64_t size = archive_entry_size(e);
+    bool mebi = u->limits.bytes % (1 << 20) == 0;
     if (size < 0 || (uint64_t)size > u->limits.bytes - u->bytes)
-        r = err_set(err, ERR_TOO_LARGE, "the content is larger than %llu bytes",
-                    (unsigned long long)u->limits.bytes);
+        r = err_set(err, ERR_TOO_LARGE, "unpacked, the archive has more than %llu %s",
+                    (unsigned long long)(mebi ? u->limits.bytes >> 20 : u->limits.bytes),
+                    mebi ? "MiB" : "bytes");
     else if (!name)
         r = err_set(err, ERR_INVALID, "no name");
     else
@@ -216,6 +218,7 @@ int unpack_run(struct image_store *s, const struct unpack_job *job, struct unpac
         u.limits.bytes = job->limits->bytes;
     if (job->limits && job->limits->entries)
         u.limits.entries = job->limits->entries;
+    u.limits.hint = job->limits ? job->limits->hint : NULL;
     u.limits.owner = job->limits ? job->limits->owner : 0;
     u.at.owner += u.limits.owner;
     /* libarchive takes names through the locale; in "C" it would replace what is not ASCII. */
@@ -224,6 +227,8 @@ int unpack_run(struct image_store *s, const struct unpack_job *job, struct unpac
         return err_errno(err, "there is no locale C.UTF-8");
     locale_t before = uselocale(utf8);
     int r = run(&u, job, err);
+    if (r == -ERR_TOO_LARGE && u.limits.hint)
+        err_hint(err, "%s", u.limits.hint);
     if (!r)
         *ret = (struct unpack_result){stream_bytes(u.stream), u.entries, !u.replaced};
     release(&u);

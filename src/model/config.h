@@ -33,6 +33,8 @@
     NUMBER(build_cache, 8192, 0, 16777216, "MiB the build caches of all apps may have together")   \
     TEXT(build_services, "", "services of this machine that builds may reach: 127.0.0.1:5000 …")   \
     NUMBER(upload_max, 2048, 1, 1048576, "MiB a push or an uploaded archive may have")             \
+    NUMBER(unpack_max, 2048, 1, 1048576,                                                           \
+           "MiB that sources, and each layer of an image, may have unpacked")                      \
     NUMBER(log_file_max, 10, 1, 10240, "MiB a log file may have before it is rotated")             \
     NUMBER(log_files, 5, 1, 100, "log files kept of an instance")                                  \
     TEXT(debian_mirror, "http://deb.debian.org/debian", "where stacks get their packages from")    \

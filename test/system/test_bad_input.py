@@ -183,13 +183,21 @@ def test_many_files(davit):
     assert davit.get("many", "/d99/f19999.txt")[:2] == (200, "19999")
 
 
-def test_a_push_over_the_limit_says_which(new_davit):
-    d = new_davit(stacks=False, upload_max=1)
+def test_a_push_over_the_limit_says_which(new_davit, tmp_path):
+    d = new_davit(stacks=False, upload_max=1, unpack_max=1)
     folder = d.checkout({"Procfile": "web: x", "large": os.urandom(3 << 20)}, "large")
     d.create_app("large", folder)
     push = d.push(folder, ok=False)
     assert push.returncode != 0 and "remote:  !     This push is larger than 1 MiB, the limit upload_max" in push.stderr
     assert "pack exceeds maximum allowed size" in push.stderr
+    # What is small only while it is packed, too; and nothing of it is left.
+    (tmp_path / "small").write_text("x")
+    (tmp_path / "zeros").write_bytes(bytes(2 << 20))
+    subprocess.run(["tar", "-C", tmp_path, "-czf", tmp_path / "a.tgz", "small", "zeros"], check=True)
+    done = d.cli("deploy", "-a", "large", "--archive", tmp_path / "a.tgz", ok=False)
+    assert "Deploy rejected, unpacking: entry 'zeros': unpacked, the archive has more than 1 MiB" in done.stdout + done.stderr
+    assert "unpack_max in davit.conf is the limit" in done.stdout + done.stderr
+    assert not list(d.state.glob("images/tmp/*")) and not list(d.state.glob("builds/*/source.tar"))
 
 
 @pytest.mark.slow

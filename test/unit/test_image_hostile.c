@@ -346,7 +346,26 @@ static void limits_hold(void **state)
               f->err);
     assert_err(unpack_limited(f, bytes, n, (struct unpack_limits){.bytes = 49}), ERR_TOO_LARGE);
     assert_contains(f->err.msg, "'j'");
-    assert_err(unpack_limited(f, bytes, n, (struct unpack_limits){.entries = 9}), ERR_TOO_LARGE);
+    assert_err(unpack_limited(f, bytes, n, (struct unpack_limits){.entries = 9, .hint = "less"}),
+               ERR_TOO_LARGE);
+    assert_string_equal(f->err.hint, "less");
+}
+
+static void what_is_sealed_has_limits_too(void **state)
+{
+    struct fixture *f = *state;
+    struct tape t = {0};
+    size_t n;
+    _cleanup_free_ char *dir = tmp_dir(f), *id = NULL, *zeros = xcalloc(1, 2 << 20);
+    tape_put(&t, &(struct tape_entry){.path = "f", .data = zeros, .data_len = 2 << 20});
+    _cleanup_free_ char *bytes = tape_bytes(&t, &n);
+    assert_ok(bytes_unpack(f, bytes, n, dir), f->err);
+    struct unpack_limits limits = {.bytes = 1 << 20, .hint = "less"};
+    assert_err(image_layer_seal_within(f->store, dir, &limits, &id, &f->err), ERR_TOO_LARGE);
+    assert_contains(f->err.msg, "more than 1 MiB");
+    assert_string_equal(f->err.hint, "less");
+    limits.bytes = 3 << 20;
+    assert_ok(image_layer_seal_within(f->store, dir, &limits, &id, &f->err), f->err);
 }
 
 static void bombs_do_not_go_off(void **state)
@@ -617,6 +636,7 @@ int main(void)
         fixture_test(cut_off_archives_are_refused),
         fixture_test(cut_off_compression_is_refused),
         fixture_test(limits_hold),
+        fixture_test(what_is_sealed_has_limits_too),
         fixture_test(bombs_do_not_go_off),
         fixture_test(later_entries_replace_earlier_ones),
         fixture_test(a_stalled_pipe_does_not_hold_a_failure),

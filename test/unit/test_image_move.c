@@ -612,6 +612,9 @@ static void images_come_from_a_registry(void **state)
     assert_string_equal(again, digest);
     assert_err(image_import(other, missing, NULL, &again, &f->err), ERR_NOT_FOUND);
     assert_contains(f->err.msg, "app:v2");
+    const struct unpack_limits tiny = {.bytes = 1, .hint = "less"};
+    assert_err(image_import(other, there, &tiny, &again, &f->err), ERR_TOO_LARGE);
+    assert_string_equal(f->err.hint, "less");
     registry_stop(&g);
     assert_err(image_import(other, there, NULL, &again, &f->err), ERR_UNAVAILABLE);
     assert_contains(f->err.msg, "refused");
