@@ -73,7 +73,7 @@ def crun_rounds(machine, layer, pause):
     """Start times and CPU of bare crun, after a pause each, in a mount namespace without the hybrid mount (crun refuses it)."""
     bundle = machine.root / "bundle"
     bundle.mkdir(exist_ok=True)
-    spec = config(["/bin/app"], layer)
+    spec = config(["/bin/app"], layer, init=False)
     memory = {"limit": 64 << 20, "swap": 64 << 20}  # the limits that the shim sets itself
     spec["linux"].update(cgroupsPath=f"/{machine.cgroup}/crun", resources={"memory": memory, "pids": {"limit": 200}})
     (bundle / "config.json").write_text(json.dumps(spec))

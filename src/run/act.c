@@ -6,10 +6,11 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "init/init.h"
 #include "os/file.h"
 #include "run/spec.h"
 
-enum { SECCOMP_MAX = 1 << 20, CONFIG_JSON_MAX = 4 << 20 };
+enum { SECCOMP_MAX = 1 << 20, INIT_MAX = 1 << 20, CONFIG_JSON_MAX = 4 << 20 };
 
 /* ---- what every start needs ---- */
 
@@ -22,13 +23,23 @@ static int own_dir(const struct config *c, const char *path, mode_t mode, struct
     return 0;
 }
 
-static int own_file(const struct config *c, const char *path, struct str text, struct err *err)
+static int own_file(const struct config *c, const char *path, struct str text, mode_t mode,
+                    struct err *err)
 {
     uid_t owner = (uid_t)c->uid_base;
-    int r = file_replace(path, text, 0644, err);
+    int r = file_replace(path, text, mode, err);
     if (!r && chown(path, owner, owner) < 0)
         r = err_errno(err, "%s", path);
     return r;
+}
+
+static int write_init(const struct actor *a, struct err *err)
+{
+    _cleanup_(buf_release) struct buf program = BUF_CAP(INIT_MAX);
+    _cleanup_free_ char *from = path_join(a->config->libexec, "davit-init");
+    _cleanup_free_ char *to = path_join(a->shared, "%s", INIT_PATH + 1);
+    int r = file_read(from, &program, err);
+    return r ? r : own_file(a->config, to, buf_str(&program), 0755, err);
 }
 
 static int write_shared(struct actor *a, struct err *err)
@@ -37,7 +48,8 @@ static int write_shared(struct actor *a, struct err *err)
     _cleanup_free_ char *tmp = path_join(a->shared, "tmp");
     int r = own_dir(a->config, a->shared, 0755, err);
     if (r < 0 || (r = own_dir(a->config, etc, 0755, err)) < 0 ||
-        (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0)
+        (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0 ||
+        (r = write_init(a, err)) < 0)
         return r;
     return resolv_refresh(&a->resolv, err);
 }
@@ -73,7 +85,7 @@ static int write_files(const struct launch *l, struct err *err)
     int r = own_dir(l->config, top, 0755, err);
     if (r < 0 || (r = own_dir(l->config, etc, 0755, err)) < 0)
         return r;
-    return own_file(l->config, hosts, buf_str(&lines), err);
+    return own_file(l->config, hosts, buf_str(&lines), 0644, err);
 }
 
 static int write_private(const char *dir, const char *name, const struct buf *text, struct err *err)

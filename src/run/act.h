@@ -16,7 +16,7 @@ struct actor {
     struct network network;
     struct image_store *images;
     char *seccomp; /* the profile, JSON */
-    char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp */
+    char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp, davit-init */
     struct resolv resolv;
     char *rootfs; /* an empty folder to mount on, in each shim's own view of it */
 };

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "init/init.h"
 #include "os/file.h"
 #include "run/rootfs.h"
 
@@ -105,6 +106,26 @@ static void gather_argv(const struct launch *l, const char *home, struct strv *r
         strv_add(ret, l->image->cmd.items[i]);
 }
 
+/* Those that insist on being the first process, or do no more than ours. */
+static bool is_an_init(const char *program)
+{
+    static const char *const names[] = {"init",      "systemd",    "tini",      "tini-static",
+                                        "dumb-init", "catatonit",  "my_init",   "docker-init",
+                                        "runit",     "runit-init", "s6-svscan", "openrc-init"};
+    const char *slash = strrchr(program, '/');
+    const char *name = slash ? slash + 1 : program;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (streq(name, names[i]))
+            return true;
+    return false;
+}
+
+static bool wants_init(const struct map *env, const struct strv *argv)
+{
+    const char *setting = map_get(env, "DAVIT_INIT");
+    return !is_an_init(argv->items[0]) && !(setting && streq(setting, "off"));
+}
+
 static const char *working_folder(const struct launch *l)
 {
     if (filled(l->process->workdir))
@@ -140,6 +161,7 @@ static void add_process(const struct launch *l, const struct rootfs_user *u,
     for (size_t i = 0; i < u->n_groups; i++)
         buf_addf(b, "%s%u", i ? "," : ",\"additionalGids\":[", u->groups[i]);
     buf_adds(b, u->n_groups ? "]},\"args\":[" : "},\"args\":[");
+    buf_adds(b, wants_init(env, argv) ? "\"" INIT_PATH "\"," : "");
     add_texts(b, argv);
     buf_adds(b, "],\"env\":[");
     add_env(b, env);

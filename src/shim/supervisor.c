@@ -11,7 +11,9 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "init/init.h"
 #include "os/cgroup.h"
+#include "os/file.h"
 #include "os/namespace.h"
 #include "os/netlink.h"
 #include "os/pidfd.h"
@@ -230,10 +232,22 @@ static void on_crun_end(struct shim *s)
     happen(s, SHIM_GONE);
 }
 
-static void say_exit(struct shim *s, int status, int sig)
+/* The name davit-init ended under; "" without one. Only before it is reaped. */
+static void last_name(pid_t pid, char ret[32])
 {
-    char text[64] = "";
-    if (s->killed)
+    char path[32];
+    _cleanup_(buf_release) struct buf name = BUF_CAP(32);
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    file_read(path, &name, NULL);
+    snprintf(ret, 32, "%.*s", (int)str_trim(buf_str(&name)).len, name.ptr ? name.ptr : "");
+}
+
+static void say_exit(struct shim *s, int status, int sig, bool not_started)
+{
+    char text[sizeof(s->status.reason)] = "";
+    if (not_started)
+        snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, s->log.last);
+    else if (s->killed)
         snprintf(text, sizeof(text), "did not stop within %d s", (int)s->spec->grace);
     else if (status == 128 + SIGKILL && cgroup_oom_kills(s->spec->cgroup) > 0)
         snprintf(text, sizeof(text), "out of memory");
@@ -247,15 +261,19 @@ static void say_exit(struct shim *s, int status, int sig)
 static void on_app_end(struct shim *s)
 {
     int status, sig;
+    char name[32];
+    last_name(s->status.pid, name);
     if (pidfd_reap(s->app, &status, &sig) != 1)
         return;
     close_fd(&s->app);
+    if (streq(name, INIT_KILLED) && status > 128)
+        sig = status - 128;
     if (s->ended && sig == SIGKILL)
         status = 128 + (sig = (int)s->spec->signal);
     drain(s);
     s->status.pid = 0;
     s->status.exit = status;
-    say_exit(s, status, sig);
+    say_exit(s, status, sig, streq(name, INIT_NOT_STARTED));
     clear(s);
     reap_strays(s);
     happen(s, SHIM_GONE);

@@ -13,6 +13,7 @@ from pathlib import Path
 from davit import BUILD, free_network, wait_for
 
 SHIM = Path(os.environ.get("DAVIT_SHIM", BUILD / "src/shim/davit-shim"))
+INIT = BUILD / "src/init/davit-init"
 UID_BASE = 1879048192
 APPLETS = "sh cat dd echo head httpd id ip kill ls mkdir mount nc ping printf seq sleep test touch true wc yes".split()
 
@@ -30,7 +31,7 @@ class Machine:
         run("ip", "addr", "add", f"{self.gateway}/16", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
         (self.root / "run/davit/crun").mkdir(parents=True)
-        self.layer = self.make_layer("base", {"bin/busybox": Path("/bin/busybox").read_bytes()})
+        self.layer = self.make_layer("base", {"bin/busybox": Path("/bin/busybox").read_bytes(), ".davit-init": INIT.read_bytes()})
         for name in APPLETS:
             (self.layer / "bin" / name).symlink_to("busybox")
 
@@ -46,8 +47,8 @@ class Machine:
         return layer
 
     def instance(self, *argv, **settings):
-        """An instance that isn't started yet. Settings are those of spec; memory in bytes."""
-        self.instances.append(Instance(self, len(self.instances) + 2, argv, settings))
+        """An instance that isn't started yet. Settings are those of spec (memory in bytes), and init: with davit-init first."""
+        self.instances.append(Instance(self, len(self.instances) + 2, argv, settings, settings.pop("init", True)))
         return self.instances[-1]
 
     def leftovers(self, most=5):
@@ -89,7 +90,7 @@ class Machine:
 
 
 class Instance:
-    def __init__(self, machine, number, argv, settings):
+    def __init__(self, machine, number, argv, settings, init=True):
         self.machine, self.process = machine, None
         self.ip = str(machine.network[number])
         self.name = f"shop.web.{machine.tag}{number}"
@@ -109,7 +110,7 @@ class Instance:
                      "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always",
                      "memory": 64 << 20, "pids": 200, **settings}
         self.write_spec()
-        self.config = config(argv, state / "rootfs")
+        self.config = config(argv, state / "rootfs", init)
         self.write_config()
 
     def write_spec(self):
@@ -177,13 +178,13 @@ class Instance:
             self.process.wait(60)
 
 
-def config(argv, rootfs):
+def config(argv, rootfs, init=True):
     """As `run` writes it, with what matters to the shim."""
     ids = [{"containerID": 0, "hostID": UID_BASE, "size": 65536}]
     none = {k: [] for k in ("bounding", "effective", "permitted", "inheritable", "ambient")}
     return {
         "ociVersion": "1.0.0", "hostname": "web",
-        "process": {"terminal": False, "user": {"uid": 1000, "gid": 1000}, "args": list(argv), "cwd": "/",
+        "process": {"terminal": False, "user": {"uid": 1000, "gid": 1000}, "args": ["/.davit-init"] * init + list(argv), "cwd": "/",
                     "env": ["PATH=/bin"], "noNewPrivileges": True, "capabilities": none},
         "root": {"path": str(rootfs)},
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},

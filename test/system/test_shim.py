@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from davit import wait_for
-from shim import Machine, run
+from shim import INIT, Machine, run
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +183,76 @@ def test_who_has_no_handler_ends_at_once_even_while_a_check_is_run_in_it(instanc
     check.communicate(timeout=10)
 
 
+def test_the_dead_are_collected(instance):
+    """Whoever loses its parent becomes the first process's child, and an app knows nothing of such children."""
+    i = instance(*sh("(sleep 0 & sleep 0 &); echo up; exec sleep 1000")).start()
+    pid = i.wait(state="running")["pid"]
+    wait_for(lambda: i.said() == ["up"], "up")
+    wait_for(lambda: len(children(pid)) == 1, "no zombies")
+
+
+@pytest.mark.parametrize("script", ["{}; echo not reached", "while :; do {}; done", "{} & wait; echo not reached"])
+def test_the_command_of_a_shell_may_finish(instance, script):
+    """A shell that waits for its command just ends at the signal; the command gets it too, and is waited for."""
+    command = "sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.05; done'"
+    i = instance(*sh(script.format(command)), grace=15).start()
+    wait_for(lambda: i.said() == ["up"], "up")
+    assert i.stop()["exit"] in ("143", "0")
+    said = [line for line in i.said() if line != "Terminated"]  # the shell's, of its loop's sleep
+    assert said == ["up", "bye"] and "R12" not in i.log()
+
+
+def test_a_loop_of_a_shell_ends_at_once(instance):
+    i = instance(*sh("while :; do sleep 1; done"), grace=15).start()
+    i.wait(state="running")
+    assert i.stop()["exit"] == "143" and "R12" not in i.log()
+
+
+def test_only_the_app_gets_a_signal_that_it_has_a_handler_for(instance):
+    child = "sh -c 'trap \"echo wrong\" USR1; while :; do sleep 0.05; done'"
+    i = instance(*sh(f"{child} & trap 'echo usr1' USR1; echo up; while :; do sleep 0.05; done")).start()
+    wait_for(lambda: i.said() == ["up"], "up")
+    os.kill(int(i.wait(state="running")["pid"]), signal.SIGUSR1)
+    wait_for(lambda: i.said() == ["up", "usr1"], "its handler")
+
+
+@pytest.mark.parametrize("script, status, reason", [
+    ("kill -SEGV $$", "139", "killed by SIGSEGV"), ("exit 139", "139", None), ("kill -TERM $$", "143", None),
+    ("exit 255", "255", None), ("sh -c 'kill -KILL $$'; exit $?", "137", None)])
+def test_the_end_of_the_app_is_told_as_it_was(instance, script, status, reason):
+    i = instance(*sh(script), restart="no").start()
+    assert i.process.wait(10) == 0
+    assert (i.status()["exit"], i.status().get("reason")) == (status, reason)
+
+
+@pytest.mark.parametrize("argv, status, says", [
+    (["nothing"], "127", "could not run `nothing`: not found"),
+    (["/bin/nothing"], "127", "could not run `/bin/nothing`: not found"),
+    (["/etc"], "126", "could not run `/etc`: it is not executable"),
+    (["noshell"], "126", "could not run `noshell`: the interpreter that it names (a script's first line, a loader) is missing"),
+    (["/bin/data"], "126", "could not run `/bin/data`: it is no program for this machine")])
+def test_what_is_no_program_is_named(instance, machine, argv, status, says):
+    layer = machine.root / "layers/odd"
+    if not layer.exists():
+        machine.make_layer("odd", {"bin/noshell": b"#!/bin/nosuchshell\n", "bin/data": b"\0\1\2\3data"})
+    i = instance(*argv, restart="no", layer=[machine.layer, layer]).start()
+    assert i.process.wait(10) == 0
+    assert (i.status()["exit"], i.status()["reason"]) == (status, says)
+    assert i.said() == [says] and f"Process exited with status {status} ({says})" in i.said("davit")
+
+
+def test_the_first_process_doesn_t_look_like_the_app(instance):
+    i = instance("/bin/sleep", "1000").start()
+    pid = i.wait(state="running")["pid"]
+    wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().strip(b"\0") == b"/.davit-init", "its own name alone")
+    assert b"PATH=/bin" in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_only_a_first_process_is_one():
+    """Signals to everybody would reach everybody on the machine."""
+    assert subprocess.run([INIT, "/bin/true"]).returncode == 127
+
+
 def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
     i = instance(*sh("trap '' TERM; sleep 1000 & sleep 1001 & echo up; while :; do sleep 1; done"), grace=1).start()
     wait_for(lambda: i.said() == ["up"], "up")
@@ -235,14 +305,14 @@ def test_sigusr1_ends_the_pause_after_a_crash(instance):
 
 
 @pytest.mark.parametrize("broken, says", [
-    ({"argv": ["/bin/nothing"]}, "`/bin/nothing` not found"),
+    ({"argv": ["/bin/nothing"], "init": False}, "`/bin/nothing` not found"),
     ({"layer": "/nowhere/at/all"}, "opening folder /nowhere/at/all: No such file or directory"),
     ({"bridge": "nobridge0"}, "there is no bridge nobridge0"),
     ({"config": "{"}, "parse"),
     ({"config": None}, "config.json to crun: No such file or directory"),
 ])
 def test_what_cannot_start_says_why(instance, broken, says):
-    i = instance(*broken.get("argv", ["/bin/true"]))
+    i = instance(*broken.get("argv", ["/bin/true"]), init=broken.get("init", True))
     i.spec.update({k: v for k, v in broken.items() if k in i.spec})
     i.write_spec()
     if "config" in broken:
@@ -362,7 +432,7 @@ def test_no_mount_reaches_a_host_that_shares_its_mounts(instance):
 def test_pure_cgroup_v2(instance, machine):
     """The shim is shown a host that has nothing else; on one of version 1 no controllers are left for it, though."""
     from shim import SHIM
-    i = instance(*sh("exec sleep 1000"), grace=0, memory=0, pids=0)
+    i = instance(*sh("exec sleep 1000"), grace=0, memory=0, pids=0, init=False)
     top = machine.root / "v2"
     top.mkdir()
     run("mount", "-t", "cgroup2", "none", top)
@@ -384,7 +454,7 @@ def test_pure_cgroup_v2(instance, machine):
 
 def test_kill_at_any_point_of_the_start(instance):
     """SIGKILL of the shim while it starts; the next one gets the instance up all the same."""
-    i = instance(*sh("exec sleep 1000"), grace=0)
+    i = instance(*sh("exec sleep 1000"), grace=0, init=False)
     for n in range(25):
         i.start()
         time.sleep(0.001 * n)

@@ -208,14 +208,14 @@ static void what_is_executed(void **state)
     s.process.command = xstrdup("node \"a b\".js && echo $PORT");
     json_t *j = config_of(&s);
     _cleanup_free_ char *args = joined(j, "args");
-    assert_contains(args, "/bin/bash|-c|for f in \"$HOME\"/.profile.d/*.sh");
+    assert_contains(args, "/.davit-init|/bin/bash|-c|for f in \"$HOME\"/.profile.d/*.sh");
     assert_contains(args, "exec /bin/bash -c \"$0\"|node \"a b\".js && echo $PORT");
     json_decref(j);
 
     map_set(&s.vars, "HOME", "/nowhere"); /* no profile there: one shell is enough */
     j = config_of(&s);
     _cleanup_free_ char *plain = joined(j, "args");
-    assert_string_equal(plain, "/bin/bash|-c|node \"a b\".js && echo $PORT");
+    assert_string_equal(plain, "/.davit-init|/bin/bash|-c|node \"a b\".js && echo $PORT");
     json_decref(j);
 
     free(s.process.command);
@@ -224,15 +224,44 @@ static void what_is_executed(void **state)
     strv_add(&s.image.cmd, "serve");
     j = config_of(&s);
     _cleanup_free_ char *image = joined(j, "args");
-    assert_string_equal(image, "/entry|serve");
+    assert_string_equal(image, "/.davit-init|/entry|serve");
     json_decref(j);
 
     strv_add(&s.process.argv, "/own");
     j = config_of(&s);
     _cleanup_free_ char *own = joined(j, "args");
-    assert_string_equal(own, "/own");
+    assert_string_equal(own, "/.davit-init|/own");
     json_decref(j);
     scene_release(&s);
+}
+
+/* Images whose program is an init get no second one in front; Dockerfiles may say so too. */
+static void what_is_first(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *program, *setting, *args;
+    } cases[] = {
+        {"/usr/bin/node", "", "/.davit-init|/usr/bin/node"},
+        {"/usr/bin/node", "DAVIT_INIT=on", "/.davit-init|/usr/bin/node"},
+        {"/usr/bin/node", "DAVIT_INIT=off", "/usr/bin/node"},
+        {"/init", "", "/init"},
+        {"/sbin/init", "", "/sbin/init"},
+        {"tini", "", "tini"},
+        {"/usr/bin/dumb-init", "", "/usr/bin/dumb-init"},
+        {"/app/initialise", "", "/.davit-init|/app/initialise"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct scene s;
+        scene_init(&s);
+        strv_add(&s.image.entrypoint, cases[i].program);
+        strv_add(&s.image.env, cases[i].setting);
+        json_t *j = config_of(&s);
+        _cleanup_free_ char *args = joined(j, "args");
+        assert_string_equal(args, cases[i].args);
+        json_decref(j);
+        scene_release(&s);
+    }
 }
 
 static void without_bash_the_shell_is_sh(void **state)
@@ -246,7 +275,7 @@ static void without_bash_the_shell_is_sh(void **state)
     s.process.user = xstrdup("5:6");
     json_t *j = config_of(&s);
     _cleanup_free_ char *args = joined(j, "args");
-    assert_string_equal(args, "/bin/sh|-c|x");
+    assert_string_equal(args, "/.davit-init|/bin/sh|-c|x");
     assert_string_equal(json_string_value(json_object_get(json_object_get(j, "process"), "cwd")),
                         "/");
     json_decref(j);
@@ -470,6 +499,7 @@ int main(void)
         cmocka_unit_test(users_by_name_and_number),
         cmocka_unit_test(unknown_users_are_refused),
         cmocka_unit_test(what_is_executed),
+        cmocka_unit_test(what_is_first),
         cmocka_unit_test(without_bash_the_shell_is_sh),
         cmocka_unit_test(nothing_to_run_is_an_error),
         cmocka_unit_test(the_environment_and_who_wins),
