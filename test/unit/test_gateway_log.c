@@ -40,6 +40,12 @@ static const struct {
      LINE(ERROR("H21", "Backend connection refused"), "web.2", "connect= service=", "503")},
     {RAW("shop", "CH", "-1", "s1", WEB, UNSERVED),
      LINE(ERROR("H27", "Client Request Interrupted"), "web.2", "connect= service=", "499")},
+    {RAW("shop", "CH", "400", "s1", WEB, UNSERVED), /* as HAProxy 3.0 logs it */
+     LINE(ERROR("H27", "Client Request Interrupted"), "web.2", "connect= service=", "499")},
+    {RAW("shop", "CD", "200", "s1", WEB, SERVED),
+     LINE(ERROR("H27", "Client Request Interrupted"), "web.2", "connect=1ms service=18ms", "200")},
+    {RAW("shop", "LH", "503", "s1", WEB, UNSERVED), /* gateway.lua's */
+     LINE(ERROR("H13", "Connection closed without response"), "web.2", "connect= service=", "503")},
     {RAW("shop", "RC", "500", "s1", WEB, UNSERVED),
      LINE(ERROR("H99", "Platform error"), "web.2", "connect= service=", "500")},
     {RAW("shop", "CD", "101", "s1", WEB, SERVED),
