@@ -31,7 +31,7 @@ static uint64_t max_connections(struct conf_limits limits)
 }
 
 /* Log lines are kept within PIPE_BUF, or lines of two threads could mix. */
-static void add_global(struct buf *b, struct conf_limits limits)
+static void add_global(struct buf *b, const struct config *c, struct conf_limits limits)
 {
     buf_addf(b,
              "global\n"
@@ -40,8 +40,9 @@ static void add_global(struct buf *b, struct conf_limits limits)
              "  maxconn %llu\n"
              "  nbthread %u\n"
              "  hard-stop-after 24h\n"
+             "  lua-load %s/gateway.lua\n"
              "  log stdout len 4000 format raw local0 info\n",
-             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U));
+             (unsigned long long)max_connections(limits), MIN(limits.cpus, 64U), c->data);
     buf_adds(b, "  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
                 "  ssl-default-bind-ciphers ECDHE-ECDSA-AES128-GCM-SHA256:"
                 "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -50,13 +51,15 @@ static void add_global(struct buf *b, struct conf_limits limits)
 }
 
 /* Sent again, to another instance if there is one, is what surely was not processed: connections
- * that failed; and of requests that may be repeated (RFC 9110 §9.2.2) those whose connection ended
- * without a byte of an answer.
+ * that failed, as often as it takes, since each failure takes an instance out; and once those of
+ * requests that may be repeated (RFC 9110 §9.2.2) that ended without a byte of an answer. HAProxy
+ * counts both alike; so the rules for responses, which run when a connection is established, note
+ * that the request was sent, and watch over its second time (data/gateway.lua).
  *
- * No tcp-response rules here: while they wait, HAProxy 2.6 passes the end of the server's
- * connection on to the client's, and nothing is sent again. So `timeout server` has to be that for
- * the first byte, which counts from the end of the request, and is the one for silence later on
- * too, but for those who ask for a stream of events. */
+ * No tcp-response rule waits the first time: while one does, HAProxy 2.6 passes the end of the
+ * server's connection on to the client's, and nothing is sent again. So `timeout server` has to be
+ * that for the first byte, which counts from the end of the request, and is the one for silence
+ * later on too, but for those who ask for a stream of events. */
 static void add_defaults(struct buf *b, const struct config *c)
 {
     buf_adds(b, "defaults common\n"
@@ -79,11 +82,14 @@ static void add_defaults(struct buf *b, const struct config *c)
              "hdr Davit-Error %%[date(0,ms),sub(txn.start),div(4900),bool,iif(H19,H21)]\n",
              c->data);
     buf_adds(b, "  balance leastconn\n"
-                "  retries 5\n"
+                "  retries 100\n"
                 "  option redispatch 1\n"
                 "  retry-on conn-failure empty-response\n"
                 "  http-request disable-l7-retry unless METH_GET || "
                 "{ method OPTIONS PUT DELETE }\n"
+                "  tcp-response inspect-delay 1h\n"
+                "  tcp-response content lua.once_more if { var(txn.sent) -m found }\n"
+                "  tcp-response content set-var(txn.sent) bool(true)\n"
                 "  http-request set-timeout server 55s "
                 "if { req.hdr(accept) -m sub text/event-stream }\n");
 }
@@ -206,7 +212,7 @@ static void add_pool(struct buf *b, const struct state *s)
 
 static void add_settings(const struct config *c, struct conf_limits limits, struct buf *b)
 {
-    add_global(b, limits);
+    add_global(b, c, limits);
     add_defaults(b, c);
     add_requests(b, c);
     add_frontend(b, c, "http", c->http_port, "");

@@ -63,6 +63,7 @@ class Gateway:
         self.configure()
         # The checkout may lie where the user davit can't look.
         shutil.copytree(REPO / "data/errors", self.root / "data/errors")
+        shutil.copy(REPO / "data/gateway.lua", self.root / "data")
         self.env = {**os.environ, "DAVIT_DATA": str(self.root / "data"), **(env or {})}
         self.run = self.root / "run/davit"
         self.dir = self.run / "gateway"
