@@ -103,10 +103,10 @@ int handle_apps_list(struct request *rq, struct err *err)
          mirror_next(&i);) {
         if (!key_match(i.key, "/apps/?", parts) || !(a = mirror_value(&i, &app_schema)))
             continue;
-        const struct desired *d = view_desired(rq->api, a->name);
+        const struct release *current = view_current(rq->api, a->name);
         reply_open(&rq->out, NULL, '{');
         add_summary(rq, a);
-        reply_int(&rq->out, "release", d ? d->release : 0);
+        reply_int(&rq->out, "release", current ? current->number : 0);
         count_instances(rq, a->name);
         reply_close(&rq->out, '}');
     }
@@ -133,13 +133,14 @@ int handle_apps_show(struct request *rq, struct err *err)
     if (r < 0)
         return r;
     const struct desired *d = view_desired(rq->api, a->name);
+    const struct release *current = view_current(rq->api, a->name);
     _cleanup_(counts_release) struct counts formation = {0};
     view_formation(rq->api, a->name, &formation);
     reply_open(&rq->out, NULL, '{');
     add_summary(rq, a);
     add_git_url(rq, a);
     reply_string(&rq->out, "branch", a->branch);
-    reply_int(&rq->out, "release", d ? d->release : 0);
+    reply_int(&rq->out, "release", current ? current->number : 0);
     reply_counts(&rq->out, "formation", &formation);
     reply_bool(&rq->out, "maintenance", d && d->maintenance);
     add_domains(rq, a->name);

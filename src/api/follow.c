@@ -234,6 +234,18 @@ static int64_t live_before(struct follower *f)
     return n;
 }
 
+/* Those that a failed release came with go with it. */
+static void say_config(struct follower *f)
+{
+    struct api *api = f->stream.rq->api;
+    const struct release *r = view_release(api, f->app, f->release);
+    const struct config_vars *now = view_config(api, f->app);
+    if (r && r->config != (now ? now->number : 0))
+        say(f,
+            " !     Its config variables are not kept: davit config -a %s shows those in force\n",
+            f->app);
+}
+
 static void say_failed(struct follower *f, const struct release_status *s)
 {
     say(f, " !     Release v%lld failed: %s\n", (long long)f->release,
@@ -243,6 +255,7 @@ static void say_failed(struct follower *f, const struct release_status *s)
     int64_t serving = live_before(f);
     if (serving)
         say(f, " !     v%lld goes on serving\n", (long long)serving);
+    say_config(f);
     say(f, " !     The whole log: davit logs -a %s\n", f->app);
     end(f, "failed");
 }

@@ -130,6 +130,8 @@ int release_copy(struct change *c, const struct release_from *from, int64_t *ret
     new.description = (char *)from->description;
     if (from->config)
         new.config = from->config;
+    else
+        d.config = 0;
     _cleanup_free_ char *new_key = key_release(from->app, new.number);
     change_new(c, new_key, &release_schema, &new);
     *ret_number = d.release = new.number;

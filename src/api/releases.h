@@ -6,8 +6,9 @@
 #include "api/request.h"
 
 /* Inside a change: the next release of the app, a copy of release `from` with these differences (0
- * or NULL: as it was), becomes the desired one. *ret_number is its number. ERR_UNPROCESSABLE if the
- * image of `from` is gone. */
+ * or NULL: as it was), becomes the desired one, and what was left for the next release is dropped
+ * unless `config` is given: it holds that already. *ret_number is its number. ERR_UNPROCESSABLE if
+ * the image of `from` is gone. */
 struct release_from {
     const char *app;
     int64_t from;

@@ -7,6 +7,7 @@
 #include "api/reply.h"
 #include "api/view.h"
 #include "model/names.h"
+#include "operator/current.h"
 
 int handle_config_get(struct request *rq, struct err *err)
 {
@@ -81,42 +82,62 @@ static bool apply(const json_t *body, struct map *vars, struct buf *ret_what)
     return ret_what->len > 0;
 }
 
-/* The release that carries revision `number`: a copy of the desired one. */
+/* The release that carries revision `number`: a copy of the current one. */
 static int deploy(struct change *c, struct patch *p, int64_t number, const char *what,
                   struct err *err)
 {
-    const struct desired *d = view_desired(c->api, p->app);
-    const struct release *now = d ? view_release(c->api, p->app, d->release) : NULL;
-    if (!p->release || !now || now->config == number)
+    const struct release *now = view_current(c->api, p->app);
+    if (!now || now->config == number)
         return 0;
     struct release_from from = {
-        .app = p->app, .from = d->release, .config = number, .description = what};
+        .app = p->app, .from = now->number, .config = number, .description = what};
     return release_copy(c, &from, &p->ret_release, err);
+}
+
+/* The next release takes it, whatever makes it. */
+static int leave_for_next(struct change *c, const char *app, int64_t number, struct err *err)
+{
+    _cleanup_free_ char *key = key_desired(app);
+    _cleanup_(desired_release) struct desired d = {0};
+    int r = change_read(c, key, &desired_schema, &d, err);
+    if (r < 0)
+        return r;
+    d.config = number;
+    change_put(c, key, &desired_schema, &d);
+    return 0;
+}
+
+static void put_revision(struct change *c, const char *app, struct config_vars *v)
+{
+    _cleanup_free_ char *key = key_config(app, v->number);
+    v->created = xstrdup(c->now);
+    v->by = xstrdup(c->who->user);
+    change_new(c, key, &config_vars_schema, v);
 }
 
 static int patch(struct change *c, void *arg, struct err *err)
 {
     struct patch *p = arg;
-    const struct config_vars *newest = view_config(c->api, p->app);
+    int64_t newest;
+    const struct config_vars *now = current_config(operator_mirror(c->api->op), p->app, &newest);
     _cleanup_(config_vars_release) struct config_vars v = {0};
     _cleanup_(buf_release) struct buf what = BUF_CAP(512);
-    if (newest)
-        map_copy(&v.vars, &newest->vars);
+    if (now)
+        map_copy(&v.vars, &now->vars);
     bool changed = apply(p->body, &v.vars, &what);
     int r = check_size(&v.vars, err);
     if (r < 0)
         return r;
-    v.number = newest ? newest->number : 0;
+    v.number = changed ? newest + 1 : now ? now->number : 0;
     if (changed) {
-        v.number++;
-        v.created = xstrdup(c->now);
-        v.by = xstrdup(c->who->user);
-        _cleanup_free_ char *key = key_config(p->app, v.number);
-        change_new(c, key, &config_vars_schema, &v);
+        put_revision(c, p->app, &v);
         buf_adds(&c->detail, what.ptr);
     }
     p->ret_release = 0;
-    r = deploy(c, p, v.number, changed ? what.ptr : "Config of before", err);
+    if (p->release)
+        r = deploy(c, p, v.number, changed ? what.ptr : "Config set before", err);
+    else if (changed)
+        r = leave_for_next(c, p->app, v.number, err);
     return r < 0 ? r : !changed && !p->ret_release;
 }
 

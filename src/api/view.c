@@ -1,5 +1,7 @@
 #include "api/view.h"
 
+#include "operator/current.h"
+
 const struct desired *view_desired(struct api *api, const char *app)
 {
     _cleanup_free_ char *key = key_desired(app);
@@ -52,21 +54,21 @@ bool view_build_finished(const struct build_status *s)
     return s && s->state != BUILD_QUEUED && s->state != BUILD_RUNNING;
 }
 
+const struct release *view_current(struct api *api, const char *app)
+{
+    return current_release(operator_mirror(api->op), app);
+}
+
 const struct config_vars *view_config(struct api *api, const char *app)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/config/", app);
-    const struct config_vars *newest = NULL, *v;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), prefix); mirror_next(&i);)
-        if ((v = mirror_value(&i, &config_vars_schema)))
-            newest = v;
-    return newest;
+    return current_config(operator_mirror(api->op), app, NULL);
 }
 
 void view_formation(struct api *api, const char *app, struct counts *ret)
 {
     const struct desired *d = view_desired(api, app);
-    const struct release *r = d ? view_release(api, app, d->release) : NULL;
-    for (size_t i = 0; r && i < r->processes.n; i++) {
+    const struct release *r = view_current(api, app);
+    for (size_t i = 0; d && r && i < r->processes.n; i++) {
         const struct process *p = list_at(&r->processes, const struct process, i);
         if (!process_type_is_phase(p->type))
             counts_set(ret, p->type, counts_get(&d->formation, p->type, p->quantity));

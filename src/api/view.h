@@ -13,7 +13,8 @@ bool view_is_routed(struct api *api, const char *app, int64_t n);
 const struct build *view_build(struct api *api, const char *id);
 const struct build_status *view_build_status(struct api *api, const char *id);
 bool view_build_finished(const struct build_status *s); /* NULL: no */
-/* The newest config revision; NULL: none was ever made. */
+/* What is current (model/current.h); NULL: nothing was deployed, or there are no variables. */
+const struct release *view_current(struct api *api, const char *app);
 const struct config_vars *view_config(struct api *api, const char *app);
 /* How many instances of each type there should be, the release phase left out. */
 void view_formation(struct api *api, const char *app, struct counts *ret);

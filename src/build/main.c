@@ -10,6 +10,7 @@
 #include "build/plan.h"
 #include "build/refresher.h"
 #include "build/release.h"
+#include "operator/current.h"
 #include "os/file.h"
 
 /* A build that a worker does or has done. */
@@ -67,7 +68,7 @@ static void on_done(uv_work_t *work, int status)
 static void start_job(struct builder *b, const struct build *build)
 {
     struct job *j = xcalloc(1, sizeof(*j));
-    const struct config_vars *vars = newest_config(operator_mirror(b->op), build->app);
+    const struct config_vars *vars = current_config(operator_mirror(b->op), build->app, NULL);
     j->builder = b;
     j->started = time_mono_ms();
     model_copy(&build_schema, build, &j->in.build);

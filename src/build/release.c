@@ -1,17 +1,7 @@
 #include "build/release.h"
 
 #include "base/time.h"
-
-const struct config_vars *newest_config(struct mirror *m, const char *app)
-{
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/config/", app);
-    const struct config_vars *newest = NULL;
-    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
-        const struct config_vars *v = mirror_value(&i, &config_vars_schema);
-        newest = v ? v : newest;
-    }
-    return newest;
-}
+#include "operator/current.h"
 
 static int64_t newest_release(struct mirror *m, const char *app)
 {
@@ -75,14 +65,13 @@ static char *describe(const struct build *b)
 static int64_t put_config(struct operator* op, struct txn *t, const struct build *b,
                           const struct map *wanted)
 {
-    const struct config_vars *newest = newest_config(operator_mirror(op), b->app);
-    _cleanup_(config_vars_release) struct config_vars next = {.number =
-                                                                  newest ? newest->number + 1 : 1,
-                                                              .created = now_text(),
-                                                              .by = b->by ? xstrdup(b->by) : NULL};
+    int64_t newest;
+    const struct config_vars *now = current_config(operator_mirror(op), b->app, &newest);
+    _cleanup_(config_vars_release) struct config_vars next = {
+        .number = newest + 1, .created = now_text(), .by = b->by ? xstrdup(b->by) : NULL};
     bool any = false;
-    if (newest)
-        map_copy(&next.vars, &newest->vars);
+    if (now)
+        map_copy(&next.vars, &now->vars);
     for (size_t i = 0; i < wanted->n; i++) {
         if (map_get(&next.vars, wanted->items[i].name)) /* somebody set it meanwhile */
             continue;
@@ -90,7 +79,7 @@ static int64_t put_config(struct operator* op, struct txn *t, const struct build
         any = true;
     }
     if (!any)
-        return newest ? newest->number : 0;
+        return now ? now->number : 0;
     _cleanup_free_ char *key = key_config(b->app, next.number);
     put(t, key, 0, &config_vars_schema, &next);
     return next.number;

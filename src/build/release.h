@@ -6,8 +6,6 @@
 #include "build/job.h"
 #include "operator/operator.h"
 
-/* The app's newest config revision, NULL if it has none. Owned by the mirror. */
-const struct config_vars *newest_config(struct mirror *m, const char *app);
 /* Queues the transaction for the end of the pass. One that loses against somebody else's is queued
  * again by the pass that follows. */
 void release_commit(struct operator* op, const struct build *b, const struct job_result *r);

@@ -36,7 +36,8 @@ SCHEMA(app, NEEDED(app, STRING, name), FIELD(app, STRING, owner), FIELD(app, STR
        FIELD(app, STRING, branch));
 
 SCHEMA(desired, NEEDED(desired, INT, release), NEEDED(desired, INT, generation),
-       FIELD(desired, COUNTS, formation), FIELD(desired, BOOL, maintenance));
+       FIELD(desired, COUNTS, formation), FIELD(desired, BOOL, maintenance),
+       FIELD(desired, INT, config));
 
 SCHEMA(config_vars, NEEDED(config_vars, INT, number), FIELD(config_vars, STRING, created),
        FIELD(config_vars, STRING, by), NEEDED(config_vars, MAP, vars));

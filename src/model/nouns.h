@@ -24,11 +24,13 @@ struct desired {
     int64_t generation;      /* grows by one with every `restart` */
     struct counts formation; /* process type → instances; types not named: web 1, others 0 */
     bool maintenance;
+    int64_t config; /* revision that was set for the next release, whatever makes it (--no-restart);
+                       0: none since the last rollback */
 };
 DEFINE_NOUN(desired)
 
-/* /apps/A/config/N — a revision of the config variables, immutable; the highest N is the current
- * one. */
+/* /apps/A/config/N — a revision of the config variables, immutable. Which one is in force:
+ * model/current.h. */
 struct config_vars {
     int64_t number;
     char *created, *by;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "operator/current.h"
 #include "operator/operator.h"
 #include "run/act.h"
 #include "run/guard.h"
@@ -22,8 +23,7 @@ struct app_pass {
     const char *app;
     int64_t now;
     const struct desired *desired;
-    struct plan_release *releases;
-    size_t n_releases;
+    struct past past;
     struct unit *units;
     struct member **members; /* beside units; NULL once removed */
     size_t n;
@@ -43,30 +43,6 @@ static const struct instance *record_of(struct runner *run, const struct member 
 }
 
 /* ---- gathering ---- */
-
-static void gather_releases(struct app_pass *p)
-{
-    struct mirror *m = operator_mirror(p->run->op);
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", p->app);
-    struct str parts[2];
-    size_t size = 0;
-    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
-        if (key_match(i.key, "/apps/?/releases/?/status", parts)) {
-            const struct release_status *s = mirror_value(&i, &release_status_schema);
-            if (s && p->n_releases)
-                p->releases[p->n_releases - 1].state = s->state;
-            continue;
-        }
-        const struct release *r = mirror_value(&i, &release_schema);
-        if (!r)
-            continue;
-        if (p->n_releases == size) {
-            size = MAX(size * 2, (size_t)8);
-            p->releases = xrealloc(p->releases, size * sizeof(*p->releases));
-        }
-        p->releases[p->n_releases++] = (struct plan_release){.release = r};
-    }
-}
 
 /* Notices when the record says something new. */
 static void follow_record(struct member *m, const struct instance *rec, int64_t now)
@@ -123,17 +99,17 @@ static void unit_of(struct runner *run, struct member *m, int64_t now, struct un
 
 static const struct release *release_of(const struct app_pass *p, int64_t number)
 {
-    for (size_t i = 0; i < p->n_releases; i++)
-        if (p->releases[i].release->number == number)
-            return p->releases[i].release;
+    for (size_t i = 0; i < p->past.n; i++)
+        if (p->past.items[i].release->number == number)
+            return p->past.items[i].release;
     return NULL;
 }
 
 static bool is_live(const struct app_pass *p, int64_t number)
 {
-    for (size_t i = 0; i < p->n_releases; i++)
-        if (p->releases[i].release->number == number)
-            return p->releases[i].state == RELEASE_LIVE;
+    for (size_t i = 0; i < p->past.n; i++)
+        if (p->past.items[i].release->number == number)
+            return p->past.items[i].state == RELEASE_LIVE;
     return false;
 }
 
@@ -353,12 +329,12 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
     struct app_pass p = {.run = run, .app = app, .now = now};
     _cleanup_free_ char *key = key_desired(app);
     p.desired = mirror_get(operator_mirror(run->op), key, &desired_schema, NULL);
-    gather_releases(&p);
+    past_of(operator_mirror(run->op), app, &p.past);
     gather_units(&p);
     struct plan_input in = {.app = app,
                             .desired = p.desired,
-                            .releases = p.releases,
-                            .n_releases = p.n_releases,
+                            .releases = p.past.items,
+                            .n_releases = p.past.n,
                             .units = p.units,
                             .n_units = p.n,
                             .now = now,
@@ -371,7 +347,7 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
     if (p.plan.wake)
         operator_wake_at(run->op, p.plan.wake);
     plan_release_contents(&p.plan);
-    free(p.releases);
+    past_release(&p.past);
     free(p.units);
     free(p.members);
 }

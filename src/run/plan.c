@@ -18,7 +18,7 @@ int64_t plan_quantity(const struct desired *d, const struct process *p)
     return process_type_is_phase(p->type) ? 0 : counts_get(&d->formation, p->type, p->quantity);
 }
 
-static void release_becomes(struct pass *p, const struct plan_release *r, int state,
+static void release_becomes(struct pass *p, const struct release_seen *r, int state,
                             const char *reason, int unit)
 {
     struct action *a = NULL;
@@ -43,12 +43,9 @@ static bool undecided(int state)
     return state == RELEASE_PENDING || state == RELEASE_PREPARING || state == RELEASE_STARTING;
 }
 
-static const struct plan_release *newest_live(const struct plan_input *in, int64_t except)
+static const struct release_seen *at(const struct plan_input *in, int i)
 {
-    for (size_t i = in->n_releases; i-- > 0;)
-        if (in->releases[i].state == RELEASE_LIVE && in->releases[i].release->number != except)
-            return &in->releases[i];
-    return NULL;
+    return i < 0 ? NULL : &in->releases[i];
 }
 
 static void choose(struct pass *p)
@@ -56,16 +53,9 @@ static void choose(struct pass *p)
     const struct plan_input *in = p->in;
     if (!in->desired)
         return;
-    int64_t number = in->desired->release;
-    for (size_t i = 0; i < in->n_releases; i++)
-        if (in->releases[i].release->number == number)
-            p->want = &in->releases[i];
+    p->want = at(in, release_wanted(in->releases, in->n_releases, in->desired));
     if (p->want && p->want->state != RELEASE_LIVE)
-        p->keep = newest_live(in, number);
-    if (!p->want || !(undecided(p->want->state) || p->want->state == RELEASE_LIVE)) {
-        p->want = newest_live(in, number);
-        p->keep = NULL;
-    }
+        p->keep = at(in, release_newest_live(in->releases, in->n_releases, in->desired->release));
     p->want_state = p->want ? p->want->state : RELEASE_PENDING;
 }
 
@@ -73,7 +63,7 @@ static void choose(struct pass *p)
 static void supersede_overtaken(struct pass *p)
 {
     for (size_t i = 0; p->in->desired && i < p->in->n_releases; i++) {
-        const struct plan_release *r = &p->in->releases[i];
+        const struct release_seen *r = &p->in->releases[i];
         if (r->release->number < p->in->desired->release && undecided(r->state))
             release_becomes(p, r, RELEASE_SUPERSEDED, "", -1);
     }

@@ -11,7 +11,7 @@
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
 
-#include "model/nouns.h"
+#include "model/current.h"
 
 enum {
     BOOT_EXITS = 3,         /* exits before getting ready that fail a release */
@@ -66,16 +66,11 @@ struct unit {
     const char *attempt_error; /* why it failed; NULL if it did not */
 };
 
-struct plan_release {
-    const struct release *release;
-    int state; /* enum release_state */
-};
-
 /* Times are time_mono_ms() unless they say otherwise. */
 struct plan_input {
     const char *app;
     const struct desired *desired; /* NULL: the app is gone */
-    const struct plan_release *releases;
+    const struct release_seen *releases;
     size_t n_releases; /* by number */
     const struct unit *units;
     size_t n_units;

@@ -13,8 +13,8 @@ struct pass {
     const struct plan_input *in;
     struct plan_pool *pool;
     struct plan *out;
-    const struct plan_release *want; /* should run; NULL: nothing */
-    const struct plan_release *keep; /* serves until `want` is live; NULL: none */
+    const struct release_seen *want; /* should run; NULL: nothing */
+    const struct release_seen *keep; /* serves until `want` is live; NULL: none */
     int want_state;                  /* as this pass leaves it */
 };
 

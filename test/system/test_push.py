@@ -86,7 +86,7 @@ def test_rollback_is_a_new_release_of_the_old_one(davit):
 
 
 def test_config_reaches_the_process_and_makes_a_release(davit):
-    show = "web: while :; do echo \"GREETING=$GREETING\"; sleep 0.2; done\n"
+    show = "web: test -z \"$BROKEN\" || exit 3; while :; do echo \"GREETING=$GREETING\"; sleep 0.2; done\n"
     folder = create(davit, "conf", {"Makefile": "all:\n\ttrue\n", "Procfile": show.replace("web", "worker"),
                                     "app.json": json.dumps({"formation": {"worker": {"quantity": 1}},
                                                             "env": {"KEY": {"generator": "secret"}}})})
@@ -97,6 +97,26 @@ def test_config_reaches_the_process_and_makes_a_release(davit):
     wait_for(lambda: "GREETING=hi there" in davit.cli("logs", "-a", "conf"), "the new value in use")
     davit.cli("config", "unset", "-a", "conf", "GREETING")
     assert "GREETING" not in davit.cli("config", "-a", "conf")
+
+
+def test_config_shown_is_what_runs(davit):
+    """A change that failed is not kept, and a rollback takes its release's variables back with it (app of the test before)."""
+    def config():
+        return {k: v for k, v in json.loads(davit.cli("config", "-a", "conf", "--json")).items() if k != "KEY"}
+    refused = davit.cli("config", "set", "-a", "conf", "BROKEN=1", ok=False)
+    assert refused.returncode == 1 and "v3 goes on serving" in refused.stderr
+    assert "Its config variables are not kept: davit config -a conf" in refused.stderr
+    assert config() == {}
+    davit.cli("config", "set", "-a", "conf", "OTHER=1")
+    assert config() == {"OTHER": "1"}
+    davit.cli("rollback", "-a", "conf", "v2")
+    assert config() == {"GREETING": "hi there"}
+    davit.cli("config", "set", "-a", "conf", "THIRD=3")
+    assert config() == {"GREETING": "hi there", "THIRD": "3"}
+    newest = max(davit.instances("conf"), key=lambda i: i["release"])
+    with open(f"/proc/{newest['pid']}/environ") as f:
+        env = f.read().split("\0")
+    assert {"GREETING=hi there", "THIRD=3"} <= set(env) and not any(e.startswith(("OTHER=", "BROKEN=")) for e in env)
 
 
 def test_release_phase_runs_once_before_and_can_veto(davit):

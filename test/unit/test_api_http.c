@@ -296,6 +296,70 @@ static void test_config(void **state)
     assert_int_equal(local("PATCH", "/v1/apps/conf/config", body)->status, 413);
 }
 
+static void release_ends(const char *app, int64_t number, int how)
+{
+    _cleanup_free_ char *key = key_release_status(app, number),
+                        *path = xasprintf("/v1/apps/%s/releases/%d", app, (int)number);
+    put(key, &release_status_schema, &(struct release_status){.state = how});
+    wait_until(strstr(local("GET", path, NULL)->body.ptr, release_state_names[how]));
+}
+
+#define shows(app, vars)                                                                           \
+    assert_string_equal(local("GET", "/v1/apps/" app "/config", NULL)->body.ptr, vars "\n")
+
+/* What is shown, and what the next change starts from, is what runs. */
+static void test_config_follows_what_runs(void **state)
+{
+    (void)state;
+    make_deployed_app("true");
+    assert_int_equal(local("PATCH", "/v1/apps/true/config", "{\"A\":\"1\"}")->status, 200);
+    release_ends("true", 2, RELEASE_LIVE);
+    release_ends("true", 1, RELEASE_SUPERSEDED);
+    assert_int_equal(local("PATCH", "/v1/apps/true/config", "{\"PATH\":\"/nope\"}")->status, 200);
+    shows("true", "{\"A\":\"1\",\"PATH\":\"/nope\"}");
+    release_ends("true", 3, RELEASE_FAILED);
+    shows("true", "{\"A\":\"1\"}");
+    assert_contains(local("GET", "/v1/apps/true", NULL)->body.ptr, "\"release\":2,");
+    assert_contains(local("PATCH", "/v1/apps/true/config", "{\"B\":\"2\"}")->body.ptr,
+                    "{\"release\":4,\"vars\":{\"A\":\"1\",\"B\":\"2\"}}");
+    release_ends("true", 4, RELEASE_LIVE);
+    release_ends("true", 2, RELEASE_SUPERSEDED);
+    local("PATCH", "/v1/apps/true/config?restart=0", "{\"LATER\":\"1\"}");
+    shows("true", "{\"A\":\"1\",\"B\":\"2\",\"LATER\":\"1\"}");
+    assert_int_equal(local("POST", "/v1/apps/true/rollback", "{\"to\":2}")->status, 201);
+    shows("true", "{\"A\":\"1\"}");
+    assert_contains(local("PATCH", "/v1/apps/true/config", "{\"C\":\"3\"}")->body.ptr,
+                    "{\"release\":6,\"vars\":{\"A\":\"1\",\"C\":\"3\"}}");
+}
+
+/* A change after a deploy that failed is one of what runs, not another attempt at the deploy. */
+static void test_config_after_a_failed_deploy(void **state)
+{
+    (void)state;
+    make_deployed_app("stay");
+    _cleanup_(release_release) struct release made = {0};
+    put("/apps/stay/releases/0000000002", &release_schema,
+        &(struct release){.number = 2, .image = (char *)"sha256:bbbb"});
+    put("/apps/stay/desired", &desired_schema, &(struct desired){.release = 2});
+    release_ends("stay", 2, RELEASE_FAILED);
+    assert_contains(local("PATCH", "/v1/apps/stay/config", "{\"A\":\"1\"}")->body.ptr,
+                    "{\"release\":3,");
+    assert_true(get("/apps/stay/releases/0000000003", &release_schema, &made));
+    assert_string_equal(made.image, "sha256:aaaa");
+}
+
+/* What a first deploy lacked is set, and it is tried again with all that was set before. */
+static void test_config_after_a_failed_first_deploy(void **state)
+{
+    (void)state;
+    make_deployed_app("first");
+    release_ends("first", 1, RELEASE_FAILED);
+    local("PATCH", "/v1/apps/first/config", "{\"A\":\"1\"}");
+    release_ends("first", 2, RELEASE_FAILED);
+    assert_contains(local("PATCH", "/v1/apps/first/config", "{\"B\":\"2\"}")->body.ptr,
+                    "{\"release\":3,\"vars\":{\"A\":\"1\",\"B\":\"2\"}}");
+}
+
 static void test_rollback(void **state)
 {
     (void)state;
@@ -517,6 +581,9 @@ int main(void)
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_on_behalf),
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_config_follows_what_runs),
+        cmocka_unit_test(test_config_after_a_failed_deploy),
+        cmocka_unit_test(test_config_after_a_failed_first_deploy),
         cmocka_unit_test(test_rollback),
         cmocka_unit_test(test_scale_restart_maintenance),
         cmocka_unit_test(test_domains),

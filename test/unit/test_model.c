@@ -1,6 +1,7 @@
 #include "cm.h"
 
 #include "model/config.h"
+#include "model/current.h"
 #include "model/names.h"
 #include "model/nouns.h"
 #include "model/procfile.h"
@@ -305,6 +306,68 @@ static void settings(void **state)
     assert_err(config_parse("", STR("nonsense"), &c, &err), ERR_INVALID);
 }
 
+/* Releases as "STATE:CONFIG", the first is v1. */
+static size_t parse_past(const char *text, struct release *releases, struct release_seen *ret)
+{
+    struct str rest = str_of(text);
+    size_t n = 0;
+    while (rest.ptr && rest.len) {
+        struct str config = str_cut(&rest, ' '), state = str_cut(&config, ':');
+        releases[n] = (struct release){.number = (int64_t)n + 1, .config = config.ptr[0] - '0'};
+        ret[n] = (struct release_seen){.release = &releases[n]};
+        while (!str_eq(state, str_of(release_state_names[ret[n].state])))
+            ret[n].state++;
+        n++;
+    }
+    return n;
+}
+
+static void what_is_current(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *past;
+        int64_t newest, next; /* revisions: the newest, and what waits for the next release */
+        int64_t wanted, config;
+    } cases[] = {
+        {"nothing was set or deployed", "", 0, 0, 0, 0},
+        {"set before the first deploy", "", 2, 0, 0, 2},
+        {"set before the first deploy, to be waited with", "", 2, 2, 0, 2},
+        {"the first deploy starts", "starting:1", 1, 0, 1, 1},
+        {"the first deploy failed: what was set stays", "failed:1", 1, 0, 0, 1},
+        {"and what was set since", "failed:1", 2, 0, 0, 2},
+        {"so does what a second attempt failed with", "failed:1 failed:2", 2, 0, 0, 2},
+        {"a change starts", "live:1 starting:2", 2, 0, 2, 2},
+        {"a change is not looked at yet", "live:1 pending:2", 2, 0, 2, 2},
+        {"its release phase runs", "live:1 preparing:2", 2, 0, 2, 2},
+        {"a change failed", "live:1 failed:2", 2, 0, 1, 1},
+        {"the one after it starts from what runs", "live:1 failed:2 starting:3", 3, 0, 3, 3},
+        {"one on top of another that started", "live:1 superseded:2 starting:3", 3, 0, 3, 3},
+        {"and failed with it", "live:1 superseded:2 failed:3", 3, 0, 1, 1},
+        {"a deploy failed", "live:1 failed:1", 1, 0, 1, 1},
+        {"with what app.json asked for", "live:1 failed:2", 2, 0, 1, 1},
+        {"rolled back", "superseded:1 superseded:2 live:1", 2, 0, 3, 1},
+        {"rolled back to no variables", "superseded:0 superseded:2 live:0", 2, 0, 3, 0},
+        {"a rollback failed", "superseded:1 live:2 failed:1", 2, 0, 2, 2},
+        {"set for the next release", "live:1", 2, 2, 1, 2},
+        {"which failed: it waits for another", "live:1 failed:2", 2, 2, 1, 2},
+        {"which is live", "superseded:1 live:2", 2, 2, 2, 2},
+        {"and was changed since", "superseded:1 superseded:2 live:3", 3, 2, 3, 3},
+        {"a change on top of it failed", "live:1 failed:3", 3, 2, 1, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct release releases[8];
+        struct release_seen past[8];
+        size_t n = parse_past(cases[i].past, releases, past);
+        struct desired d = {.release = (int64_t)n, .config = cases[i].next};
+        if (release_wanted(past, n, &d) + 1 != cases[i].wanted)
+            fail_msg("%s: another release is wanted", cases[i].what);
+        int64_t config = config_in_force(past, n, &d, cases[i].newest);
+        if (config != cases[i].config)
+            fail_msg("%s: config %d is in force", cases[i].what, (int)config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +382,7 @@ int main(void)
         cmocka_unit_test(app_json_has_comments),
         cmocka_unit_test(app_json_fields_that_change_nothing_are_told),
         cmocka_unit_test(settings),
+        cmocka_unit_test(what_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,7 +76,7 @@ static int state_named(struct str name, const char *const *names)
     return 0;
 }
 
-static size_t parse_releases(const char *words, const char *processes, struct plan_release *ret)
+static size_t parse_releases(const char *words, const char *processes, struct release_seen *ret)
 {
     struct str rest = str_of(words), one;
     size_t n = 0;
@@ -85,7 +85,7 @@ static size_t parse_releases(const char *words, const char *processes, struct pl
         struct str number_word = next_word(&one, ' ');
         r->number = number((struct str){number_word.ptr + 1, number_word.len - 1});
         parse_processes(processes, r);
-        ret[n++] = (struct plan_release){r, state_named(next_word(&one, ' '), release_state_names)};
+        ret[n++] = (struct release_seen){r, state_named(next_word(&one, ' '), release_state_names)};
     }
     return n;
 }
@@ -211,7 +211,7 @@ static void say(const struct plan *p, const struct plan_input *in, struct buf *b
 
 static void play(const struct scene *s, int starts, struct buf *said, int64_t *ret_wake)
 {
-    struct plan_release releases[16];
+    struct release_seen releases[16];
     struct unit units[32];
     struct desired d = {0};
     static struct plan_pool pool;
@@ -509,7 +509,7 @@ static void addresses_are_unique_and_used_again_late(void **state)
     static struct plan_pool pool;
     struct release r = {.number = 1};
     parse_processes("web=300", &r);
-    struct plan_release releases[] = {{&r, RELEASE_STARTING}};
+    struct release_seen releases[] = {{&r, RELEASE_STARTING}};
     struct desired d = {.release = 1};
     struct plan_input in = {.app = "a",
                             .desired = &d,
@@ -541,7 +541,7 @@ static void an_address_is_kept_or_given(void **state)
     (void)state;
     struct release r = {.number = 1};
     parse_processes("web=2", &r);
-    struct plan_release releases[] = {{&r, RELEASE_LIVE}};
+    struct release_seen releases[] = {{&r, RELEASE_LIVE}};
     struct desired d = {.release = 1};
     struct unit units[] = {{.type = "web", .release = 1, .index = 1, .host = 77},
                            {.type = "web", .release = 1, .index = 2}};
@@ -573,7 +573,7 @@ static void waiting_on_purpose_is_not_being_late(void **state)
     struct process *web = list_at(&r.processes, struct process, 0);
     struct check *c = list_add(&web->checks, sizeof(*c));
     c->uptime = 90;
-    struct plan_release releases[] = {{&r, RELEASE_STARTING}};
+    struct release_seen releases[] = {{&r, RELEASE_STARTING}};
     struct desired d = {.release = 1};
     struct unit u = {.type = "web",
                      .id = "v1.g0.1",

@@ -1,0 +1,73 @@
+#include "operator/current.h"
+
+#include "base/mem.h"
+
+void past_release(struct past *p) { free(p->items); }
+
+void past_of(struct mirror *m, const char *app, struct past *ret)
+{
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
+    struct str parts[2];
+    size_t size = 0;
+    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
+        if (key_match(i.key, "/apps/?/releases/?/status", parts)) {
+            const struct release_status *s = mirror_value(&i, &release_status_schema);
+            if (s && ret->n)
+                ret->items[ret->n - 1].state = s->state;
+            continue;
+        }
+        const struct release *r = mirror_value(&i, &release_schema);
+        if (!r)
+            continue;
+        if (ret->n == size) {
+            size = MAX(size * 2, (size_t)8);
+            ret->items = xrealloc(ret->items, size * sizeof(*ret->items));
+        }
+        ret->items[ret->n++] = (struct release_seen){.release = r};
+    }
+}
+
+static const struct desired *desired_of(struct mirror *m, const char *app)
+{
+    _cleanup_free_ char *key = key_desired(app);
+    return mirror_get(m, key, &desired_schema, NULL);
+}
+
+const struct release *current_release(struct mirror *m, const char *app)
+{
+    const struct desired *d = desired_of(m, app);
+    _cleanup_(past_release) struct past past = {0};
+    if (!d)
+        return NULL;
+    past_of(m, app, &past);
+    int wanted = release_wanted(past.items, past.n, d);
+    if (wanted >= 0)
+        return past.items[wanted].release;
+    _cleanup_free_ char *key = key_release(app, d->release);
+    return mirror_get(m, key, &release_schema, NULL);
+}
+
+static int64_t newest_config(struct mirror *m, const char *app)
+{
+    _cleanup_free_ char *prefix = xasprintf("/apps/%s/config/", app);
+    int64_t newest = 0;
+    const struct config_vars *v;
+    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);)
+        if ((v = mirror_value(&i, &config_vars_schema)))
+            newest = v->number;
+    return newest;
+}
+
+const struct config_vars *current_config(struct mirror *m, const char *app, int64_t *ret_newest)
+{
+    const struct desired *d = desired_of(m, app);
+    _cleanup_(past_release) struct past past = {0};
+    int64_t newest = newest_config(m, app);
+    if (ret_newest)
+        *ret_newest = newest;
+    if (!d)
+        return NULL;
+    past_of(m, app, &past);
+    _cleanup_free_ char *key = key_config(app, config_in_force(past.items, past.n, d, newest));
+    return mirror_get(m, key, &config_vars_schema, NULL);
+}
