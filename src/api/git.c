@@ -46,7 +46,6 @@ struct git {
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
     uint64_t received;     /* bytes of the body */
-    bool can_say;          /* the pusher reads what is said beside the answer (side-band-64k) */
     struct buf head;       /* the first bytes of the body, as long as git isn't started */
     struct buf shallow;    /* where the pusher's history is cut off (shallow.h) */
     struct gunzip *gunzip; /* NULL: the body is not compressed */
@@ -72,6 +71,11 @@ static int make_pipe(int *ret_read, int *ret_write, int *ours, struct err *err)
 
 static void on_readable(void *arg);
 
+static bool head_has(const struct git *g, const char *capability)
+{
+    return g->head.len && memmem(g->head.ptr, g->head.len, capability, strlen(capability));
+}
+
 /* Starts git with this stdin; -1: /dev/null. */
 static int start(struct git *g, int in, struct err *err)
 {
@@ -85,7 +89,7 @@ static int start(struct git *g, int in, struct err *err)
     if (g->advertise)
         strv_add(&argv, "--http-backend-info-refs");
     strv_add(&argv, path);
-    git_env(g->rq, g->app, g->shallow.ptr ? g->shallow.ptr : "", &env);
+    git_env(g->rq, g->app, g->shallow.ptr ? g->shallow.ptr : "", head_has(g, " atomic"), &env);
     int r = make_pipe(&g->out, &out, &g->out, err);
     if (r < 0)
         return r;
@@ -131,7 +135,6 @@ static void close_in(struct git *g)
  * grants small pipes only. A git that doesn't read says why in its answer. */
 static int begin(struct git *g, struct err *err)
 {
-    g->can_say = memmem(g->head.ptr, g->head.len, "side-band-64k", strlen("side-band-64k"));
     int r = start_with_pipe(g, err);
     if (r < 0)
         return r;
@@ -191,7 +194,7 @@ static void say(struct git *g, const char *text)
 static void explain_limit(struct git *g)
 {
     long long max = g->rq->api->config->upload_max;
-    if (!g->can_say || g->received <= (uint64_t)max << 20)
+    if (!head_has(g, "side-band-64k") || g->received <= (uint64_t)max << 20)
         return;
     _cleanup_free_ char *text =
         xasprintf(" !     This push is larger than %lld MiB, the limit upload_max in davit.conf.\n"

@@ -48,6 +48,7 @@ static void add_settings(struct strv *env, const struct config *c)
     add_setting(env, &n, "core.alternateRefsCommand", "/bin/true");
     /* Every second something for the proxy to write: that is how it notices who has gone. */
     add_setting(env, &n, "receive.keepAlive", "1");
+    add_setting(env, &n, "receive.procReceiveRefs", "am:refs/heads"); /* hook/land.h */
     add_setting(env, &n, "receive.autogc", "false"); /* upkeep.h does it, not in anybody's push */
     strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
 }
@@ -59,7 +60,8 @@ static const char *branch_of(struct api *api, const char *app)
     return a && a->branch ? a->branch : "";
 }
 
-void git_env(struct request *rq, const char *app, const char *shallow, struct strv *env)
+void git_env(struct request *rq, const char *app, const char *shallow, bool atomic,
+             struct strv *env)
 {
     const struct config *c = rq->api->config;
     const char *protocol = request_header(rq, "Git-Protocol");
@@ -76,5 +78,6 @@ void git_env(struct request *rq, const char *app, const char *shallow, struct st
     strv_addf(env, "DAVIT_FROM=%s", rq->who.from);
     strv_addf(env, "DAVIT_BRANCH=%s", branch_of(rq->api, app));
     strv_addf(env, "DAVIT_SHALLOW=%s", shallow);
+    strv_addf(env, "DAVIT_ATOMIC=%s", atomic ? "1" : "");
     add_settings(env, c);
 }

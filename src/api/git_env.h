@@ -5,7 +5,8 @@
 #include "api/request.h"
 
 /* The whole environment, nothing of our own. shallow: commits where the pusher's history is cut
- * off, a blank after each; "" for none. */
-void git_env(struct request *rq, const char *app, const char *shallow, struct strv *ret);
+ * off, a blank after each; "" for none. atomic: refs move together or not at all. */
+void git_env(struct request *rq, const char *app, const char *shallow, bool atomic,
+             struct strv *ret);
 
 #endif

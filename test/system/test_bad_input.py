@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 
 import apps
 import pytest
@@ -286,7 +285,6 @@ def test_ports_taken():
 
 
 def test_two_pushes_queue(davit):
-    slow = {**apps.static("x"), "bin/slow": "#!/bin/sh\n"}
     folder = create(davit, "queue", {**apps.web("zero"), "Makefile": apps.web()["Makefile"].replace("all: web.c\n", "all: web.c\n\tsleep 2\n")})
     second = davit.root / "second"
     davit.git(davit.root, "clone", "-q", str(folder), str(second))
@@ -301,14 +299,13 @@ def test_two_pushes_queue(davit):
 
     one = threading.Thread(target=push, args=("first", folder))
     one.start()
-    wait_for(lambda: any(davit.state.glob("builds/*/output.log")), "the first build")
-    time.sleep(0.5)
+    wait_for(lambda: (davit.state / "git/queue.git/davit.turn").exists(), "the first one's turn")
     push("second", second)
     one.join()
     assert results["first"].returncode == 0, results["first"].stderr
     assert "Waiting for" in results["second"].stderr
-    assert davit.get("queue")[0] == 200
-    assert slow
+    assert results["second"].returncode == 0, results["second"].stderr
+    assert davit.get("queue")[:2] == (200, "second")
 
 
 def test_a_cancelled_push_cancels_its_build(davit):

@@ -1,4 +1,6 @@
 """Git itself: which histories are taken, and what becomes of pushes that meet."""
+import contextlib
+import fcntl
 import json
 import subprocess
 
@@ -111,3 +113,90 @@ def test_every_place_where_history_is_cut_off_counts(davit, there):
     done = davit.push(shallow, False, "left:main")
     assert done.returncode != 0 and "comes from a shallow clone" in done.stderr, done.stderr
     assert len(json.loads(davit.cli("releases", "-a", f"cut-{there}", "--json"))["items"]) == 1
+
+
+@contextlib.contextmanager
+def turn_held(davit, app):
+    """Pushes of the app wait, as behind another one, until the block ends."""
+    with open(davit.state / f"git/{app}.git/davit.turn") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+
+
+def start_push(davit, folder, *what):
+    """A push that has come to wait for its turn; queued pushes get it in the order they came."""
+    push = subprocess.Popen(["git", "-C", folder, "push", "davit", *what], env=davit.env, stderr=subprocess.PIPE, text=True)
+    said = ""
+    while "Waiting for" not in said:
+        line = push.stderr.readline()
+        assert line, f"the push ended: {said}"
+        said += line
+    return push
+
+
+def head(davit, folder):
+    return davit.git(folder, "rev-parse", "HEAD").stdout.strip()
+
+
+def meeting(davit, name):
+    """A deployed app with two checkouts, each a commit further: the first, and a clone of it from before."""
+    first = create(davit, name, apps.static("zero"))
+    davit.push(first)
+    davit.commit(first, apps.static("first"))
+    return first, clone(davit, first, f"{name}-second")
+
+
+def push_both(davit, app, first, second, *what):
+    with turn_held(davit, app):
+        pushes = [start_push(davit, first, "main"), start_push(davit, second, *(what or ["main"]))]
+    return [(push.stderr.read(), push.wait())[::-1] for push in pushes]
+
+
+def test_a_waiting_push_that_contains_the_first_lands(davit):
+    first, second = meeting(davit, "meet")
+    davit.commit(second, apps.static("second"))
+    (one, _), (two, said) = push_both(davit, "meet", first, second)
+    assert (one, two) == (0, 0), said
+    assert f"   {head(davit, first)[:7]}..{head(davit, second)[:7]}  main -> main" in said
+    assert head(davit, second) in davit.git(first, "ls-remote", "davit", "refs/heads/main").stdout
+    assert davit.git(second, "rev-parse", "davit/main").stdout.strip() == head(davit, second)
+    assert davit.get("meet")[1] == "second"
+
+
+def test_a_waiting_push_that_lacks_the_first_is_told_so(davit):
+    first, second = meeting(davit, "miss")
+    davit.git(second, "reset", "-q", "--hard", "HEAD~1")
+    davit.commit(second, apps.static("second"))
+    (one, _), (two, said) = push_both(davit, "miss", first, second)
+    assert one == 0 and two != 0
+    assert f"moved 'main' to {head(davit, first)[:7]} meanwhile, which this one lacks" in said and "git pull davit main" in said
+    assert "! [remote rejected] main -> main (pre-receive hook declined)" in said
+    assert davit.get("miss")[1] == "first"
+    # A forced one that waits overwrites what it saw, nothing that came since.
+    davit.git(first, "reset", "-q", "--hard", "HEAD~1")
+    davit.commit(first, apps.static("forced"))
+    davit.commit(second, apps.static("third"))
+    with turn_held(davit, "miss"):
+        pushes = [start_push(davit, folder, "--force", "main") for folder in (first, second)]
+    assert [push.communicate() and push.returncode for push in pushes] == [0, 1]
+    assert davit.get("miss")[1] == "forced"
+    davit.push(second, True, "main", "--force")
+    assert davit.get("miss")[1] == "third"
+
+
+def test_a_waiting_push_of_the_same_commit_deploys_once(davit):
+    first, second = meeting(davit, "twice")
+    (one, _), (two, said) = push_both(davit, "twice", first, second)
+    assert (one, two) == (0, 0) and "Another push has deployed" in said and "main -> main" in said
+    assert len(json.loads(davit.cli("releases", "-a", "twice", "--json"))["items"]) == 2
+
+
+def test_refs_pushed_atomically_move_together(davit):
+    first, second = meeting(davit, "atomic")
+    davit.commit(second, apps.static("second"))
+    davit.git(second, "tag", "v1")
+    (one, _), (two, said) = push_both(davit, "atomic", first, second, "--atomic", "main", "v1")
+    assert one == 0 and two != 0 and "meanwhile" in said and "lacks" not in said
+    assert "v1" not in davit.git(first, "ls-remote", "davit").stdout
+    davit.push(second, True, "--atomic", "main", "v1")
+    assert davit.get("atomic")[1] == "second"

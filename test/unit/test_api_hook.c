@@ -1,4 +1,4 @@
-/* The hook's effects: pushes take turns, what was pushed is brought to disk. */
+/* The hooks' effects: pushes take turns and land, what was pushed is brought to disk. */
 #include "cm.h"
 
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "api/hook/land.h"
 #include "api/hook/sync.h"
 #include "api/hook/turn.h"
 #include "os/file.h"
@@ -31,24 +32,98 @@ static int tear_down(void **state)
     return chdir("/") < 0 ? -1 : dir_remove(dir, NULL);
 }
 
-static void test_ref_is(void **state)
+static void expect_ref(const char *ref, const char *expected)
+{
+    _cleanup_free_ char *now = turn_ref(ref);
+    assert_string_equal(now ? now : "none", expected ? expected : "none");
+}
+
+static void test_ref(void **state)
 {
     (void)state;
-    assert_true(turn_ref_is("refs/heads/main", ZERO));
-    assert_false(turn_ref_is("refs/heads/main", OLD));
+    expect_ref("refs/heads/main", NULL);
     assert_int_equal(file_replace("packed-refs",
                                   STR("# pack-refs with: peeled\n" OLD " refs/heads/main\n" NEW
                                       " refs/tags/v1\n^" OLD "\n" NEW " refs/heads/other\n"),
                                   0600, NULL),
                      0);
-    assert_true(turn_ref_is("refs/heads/main", OLD));
-    assert_true(turn_ref_is("refs/heads/other", NEW));
-    assert_true(turn_ref_is("refs/heads/ma", ZERO));
-    assert_false(turn_ref_is("refs/heads/main", ZERO));
+    expect_ref("refs/heads/main", OLD);
+    expect_ref("refs/heads/other", NEW);
+    expect_ref("refs/heads/ma", NULL);
+    expect_ref("ads/main", NULL);
     assert_int_equal(dir_make("refs/heads", 0700, NULL), 0);
     assert_int_equal(file_replace("refs/heads/main", STR(NEW "\n"), 0600, NULL), 0);
-    assert_true(turn_ref_is("refs/heads/main", NEW)); /* the loose one counts */
-    assert_false(turn_ref_is("refs/heads/main", OLD));
+    expect_ref("refs/heads/main", NEW); /* the loose one counts */
+}
+
+static void test_unmoved(void **state)
+{
+    (void)state;
+    assert_true(turn_is_unmoved(OLD, OLD));
+    assert_true(turn_is_unmoved(NULL, ZERO));
+    assert_false(turn_is_unmoved(NEW, OLD));
+    assert_false(turn_is_unmoved(OLD, ZERO));
+    assert_false(turn_is_unmoved(NULL, OLD));
+}
+
+/* --- landing --------------------------------------------------------------------------------- */
+
+static void git_out(char ret[41], const char *const *argv)
+{
+    struct err err;
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    assert_ok(spawn_run(argv, (struct str){0}, &out, &err), err);
+    snprintf(ret, 41, "%s", out.ptr ? out.ptr : "");
+}
+#define GIT(ret, ...) git_out(ret, (const char *const[]){"git", __VA_ARGS__, NULL})
+
+static void expect_answer(const char *old, const char *new, const char *expected)
+{
+    _cleanup_free_ char *command = xasprintf("%s %s refs/heads/main", old, new);
+    _cleanup_(buf_release) struct buf answer = BUF_INIT;
+    land(str_of(command), &answer);
+    assert_string_equal(answer.ptr, expected);
+}
+
+#define FALL_THROUGH "0017ok refs/heads/main\n0018option fall-through\n"
+
+/* a ← b ← c, and d beside b. */
+static void test_land(void **state)
+{
+    (void)state;
+    char none[41], tree[41], a[41], b[41], c[41], d[41], at[41];
+    setenv("GIT_AUTHOR_NAME", "t", 1);
+    setenv("GIT_AUTHOR_EMAIL", "t", 1);
+    setenv("GIT_COMMITTER_NAME", "t", 1);
+    setenv("GIT_COMMITTER_EMAIL", "t", 1);
+    GIT(none, "init", "-q", "--bare", ".");
+    GIT(tree, "hash-object", "-t", "tree", "-w", "/dev/null");
+    GIT(a, "commit-tree", "-m", "a", tree);
+    GIT(b, "commit-tree", "-m", "b", "-p", a, tree);
+    GIT(c, "commit-tree", "-m", "c", "-p", b, tree);
+    GIT(d, "commit-tree", "-m", "d", "-p", a, tree);
+    expect_answer(ZERO, a, FALL_THROUGH); /* as usual: git does it */
+    GIT(none, "update-ref", "refs/heads/main", b);
+    expect_answer(b, c, FALL_THROUGH);
+    expect_answer(b, d, FALL_THROUGH); /* a forced push */
+    expect_answer(b, ZERO, FALL_THROUGH);
+    expect_answer(a, d, FALL_THROUGH); /* would lose b: git refuses */
+    expect_answer(a, ZERO, FALL_THROUGH);
+    expect_answer(a, b, "0017ok refs/heads/main\n");
+    _cleanup_free_ char *moved = xasprintf("0017ok refs/heads/main\n003coption old-oid %s\n", b);
+    expect_answer(a, c, moved);
+    GIT(at, "rev-parse", "refs/heads/main");
+    assert_string_equal(at, c);
+    _cleanup_free_ char *made = xasprintf("0017ok refs/heads/main\n003coption old-oid %s\n", a);
+    GIT(none, "update-ref", "refs/heads/main", a);
+    expect_answer(ZERO, c, made);
+    /* Somebody holds the ref: nothing is claimed. */
+    GIT(none, "update-ref", "refs/heads/main", a);
+    assert_int_equal(file_replace("refs/heads/main.lock", STR(""), 0600, NULL), 0);
+    _cleanup_(buf_release) struct buf answer = BUF_INIT;
+    _cleanup_free_ char *command = xasprintf("%s %s refs/heads/main", ZERO, c);
+    land(str_of(command), &answer);
+    assert_contains(answer.ptr, "ng refs/heads/main ");
 }
 
 /* --- turns ----------------------------------------------------------------------------------- */
@@ -147,7 +222,9 @@ static void test_sync_tree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_ref_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ref, set_up, tear_down),
+        cmocka_unit_test(test_unmoved),
+        cmocka_unit_test_setup_teardown(test_land, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sync_tree, set_up, tear_down),
     };

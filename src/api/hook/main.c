@@ -3,7 +3,8 @@
  *
  * Environment, from api: DAVIT_SOCKET, DAVIT_APP, DAVIT_USER and DAVIT_FROM (who pushes, from
  * where), DAVIT_BRANCH ("" before the first push), DAVIT_SHALLOW (commits where the pusher's
- * history is cut off); from git: GIT_QUARANTINE_PATH. The current folder is the repository. */
+ * history is cut off), DAVIT_ATOMIC ("" if refs may move one without the other); from git:
+ * GIT_QUARANTINE_PATH. The current folder is the repository. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -227,24 +228,41 @@ static int push(const struct decision *d, int turn, bool *ret_succeeded, struct 
     return relay(api, turn, ret_succeeded, err);
 }
 
-static int check_unmoved(const struct decision *d, struct err *err)
+static int refuse_moved(const struct decision *d, const char *now, bool lacks, struct err *err)
 {
-    _cleanup_free_ char *ref = xasprintf("refs/heads/%s", d->branch);
-    if (turn_ref_is(ref, d->old))
+    err_set(err, ERR_CONFLICT, "another push has moved '%s' to %.7s meanwhile%s", d->branch,
+            now ? now : "nowhere", lacks ? ", which this one lacks" : "");
+    return err_hint(err, "Fetch first, then push again: git pull davit %s", d->branch);
+}
+
+/* Within our turn: is the branch still where the pusher saw it, or at what this push contains (then
+ * land.h moves it on), or even at this very commit? */
+static int check_branch(const struct decision *d, bool *ret_there, struct err *err)
+{
+    _cleanup_free_ char *ref = xasprintf("refs/heads/%s", d->branch), *now = turn_ref(ref);
+    if (turn_is_unmoved(now, d->old))
         return 0;
-    err_set(err, ERR_CONFLICT, "another push has changed '%s' meanwhile", d->branch);
-    return err_hint(err, "Get what is new, then push again: git pull");
+    bool lacks = !now || !turn_contains(d->commit, now); /* a commit contains itself */
+    if (lacks || (d->several && *setting("DAVIT_ATOMIC")))
+        return refuse_moved(d, now, lacks, err);
+    *ret_there = streq(now, d->commit);
+    _cleanup_free_ char *words = xasprintf(
+        "       Another push has %s %.7s meanwhile, which this one %s\n",
+        *ret_there ? "deployed" : "moved the branch to", now, *ret_there ? "is" : "contains");
+    tell(str_of(words));
+    return 0;
 }
 
 /* What git has taken in is brought to disk while the build runs. */
 static int deploy(const struct decision *d, bool *ret_succeeded, struct err *err)
 {
+    bool there = false;
     _cleanup_close_ int turn = turn_take(tell, err);
-    int r = turn < 0 ? turn : check_unmoved(d, err);
+    int r = turn < 0 ? turn : check_branch(d, &there, err);
     pid_t syncing = r < 0 ? r : sync_tree_start(setting("GIT_QUARANTINE_PATH"), err);
     if (syncing < 0)
         return syncing;
-    r = push(d, turn, ret_succeeded, err);
+    r = there ? 0 : push(d, turn, ret_succeeded, err);
     int s = sync_tree_end(syncing, r < 0 ? NULL : err);
     return r < 0 ? r : s;
 }

@@ -124,6 +124,7 @@ static void with_deploy_branch(const struct push *p, const struct ref *r, struct
     d->commit = xstrndup(r->new.ptr, r->new.len);
     d->branch = xstrndup(r->branch.ptr, r->branch.len);
     d->old = xstrndup(r->old.ptr, r->old.len);
+    d->several = p->n > 1;
     for (size_t i = 0; i < p->n; i++)
         if (p->refs[i].branch.ptr && &p->refs[i] != r && !is_deletion(&p->refs[i]))
             buf_addf(&d->words, "       Branch %.*s is kept, not deployed\n",

@@ -11,6 +11,7 @@ struct decision {
     char *commit;     /* to be built; NULL: nothing is */
     char *branch;     /* its branch, without refs/heads/ */
     char *old;        /* where the pusher saw that branch; all zeros: nowhere */
+    bool several;     /* there are other refs in the push */
     struct buf words; /* for the pusher */
 };
 

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "os/file.h"
+#include "os/spawn.h"
 
 static void tell_waiting(int fd, void (*tell)(struct str words))
 {
@@ -64,26 +65,38 @@ void turn_note(int turn, const char *build, const char *user)
         return; /* then those who wait are told less */
 }
 
-static bool is_zero(const char *oid) { return oid[strspn(oid, "0")] == '\0'; }
-
 /* Lines "OID REF"; those of tags are followed by "^OID". */
-static bool packed_ref_is(const char *ref, const char *oid)
+static char *packed_ref(const char *ref)
 {
     _cleanup_(buf_release) struct buf packed = BUF_CAP((size_t)64 << 20);
-    _cleanup_free_ char *line = xasprintf(" %s\n", ref);
     if (file_read("packed-refs", &packed, NULL) < 0)
-        return is_zero(oid);
-    const char *at = packed.len ? memmem(packed.ptr, packed.len, line, strlen(line)) : NULL;
-    size_t n = strlen(oid);
-    if (!at)
-        return is_zero(oid);
-    return (size_t)(at - packed.ptr) >= n && memcmp(at - n, oid, n) == 0;
+        return NULL;
+    struct str rest = buf_str(&packed);
+    while (rest.len) {
+        struct str name = str_cut(&rest, '\n'), oid = str_cut(&name, ' ');
+        if (str_eq(name, str_of(ref)))
+            return xstrndup(oid.ptr, oid.len);
+    }
+    return NULL;
 }
 
-bool turn_ref_is(const char *ref, const char *oid)
+char *turn_ref(const char *ref)
 {
     _cleanup_(buf_release) struct buf loose = BUF_CAP(4096);
     if (file_read(ref, &loose, NULL) < 0)
-        return packed_ref_is(ref, oid);
-    return str_eq(str_trim(buf_str(&loose)), str_of(oid));
+        return packed_ref(ref);
+    struct str oid = str_trim(buf_str(&loose));
+    return xstrndup(oid.ptr, oid.len);
+}
+
+bool turn_is_unmoved(const char *now, const char *old)
+{
+    return now ? streq(now, old) : old[strspn(old, "0")] == '\0';
+}
+
+bool turn_contains(const char *commit, const char *now)
+{
+    struct err ignored;
+    const char *const argv[] = {"git", "merge-base", "--is-ancestor", "--", now, commit, NULL};
+    return spawn_run(argv, (struct str){0}, NULL, &ignored) == 0;
 }

@@ -12,7 +12,11 @@
 int turn_take(void (*tell)(struct str words), struct err *err);
 /* What those who wait are told of: the build of this push and whose it is. */
 void turn_note(int turn, const char *build, const char *user);
-/* Whether the ref is at this commit; one that isn't there is at all zeros. */
-bool turn_ref_is(const char *ref, const char *oid);
+/* The commit the ref is at, the caller's; NULL: it isn't there. */
+char *turn_ref(const char *ref);
+/* Whether `now`, from turn_ref, is where the pusher saw the ref: `old`, all zeros for nowhere. */
+bool turn_is_unmoved(const char *now, const char *old);
+/* Whether `commit` descends from `now`, so that moving on to it loses nothing. */
+bool turn_contains(const char *commit, const char *now);
 
 #endif
