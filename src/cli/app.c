@@ -16,7 +16,7 @@ int cli_app(struct cli *cli, const char *arg, const char **ret, struct err *err)
     if (!cli->app) {
         err_set(err, ERR_USAGE, "which app?");
         return err_hint(err, "name it with -a APP, or stand in a checkout whose git remote `davit` "
-                             "is the app's (davit apps create adds it)");
+                             "is the app's (davit remote add APP adds it)");
     }
     *ret = cli->app;
     return 0;

@@ -1,11 +1,9 @@
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "cli/checkout.h"
 #include "cli/client.h"
-#include "cli/credentials.h"
+#include "cli/remote.h"
 #include "cli/table.h"
 
 int verb_apps_list(struct cli *cli, struct err *err)
@@ -24,45 +22,6 @@ int verb_apps_list(struct cli *cli, struct err *err)
     return r < 0
                ? r
                : table_print(cli, doc, columns, "No apps yet. Create one: davit apps create", err);
-}
-
-/* The program git asks for a password, with what it needs to find us and the same Davit again. */
-static char *credential_helper(const struct cli *cli)
-{
-    char self[PATH_MAX] = "", root[PATH_MAX] = "";
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return xstrdup("!davit git-credential");
-    const char *wanted = cli->values[OPT_ROOT] ? cli->values[OPT_ROOT] : getenv("DAVIT_ROOT");
-    if (wanted && *wanted && realpath(wanted, root))
-        return xasprintf("!'%s' git-credential --root '%s'", self, root);
-    return xasprintf("!'%s' git-credential", self);
-}
-
-/* Git would send it unasked: a token from before this Davit was made anew, say. */
-static void forget_refused_token(const char *git_url)
-{
-    struct cli there = {.values[OPT_URL] = git_url};
-    struct client *c;
-    struct err err;
-    if (client_get(&there, &c, &err) == 0 && c->token &&
-        api_do(&there, "GET", "/v1/status", &err) == -ERR_UNAUTHENTICATED)
-        credentials_store(c->url, NULL, false, &err);
-    client_free(there.client);
-}
-
-static int adopt_checkout(struct cli *cli, const json_t *app, struct err *err)
-{
-    _cleanup_free_ char *git_url = field_text(app, "git_url"), *helper = credential_helper(cli),
-                        *gitconfig = credentials_gitconfig();
-    if (given(cli, OPT_NO_REMOTE) || !*git_url || !checkout_is_one("."))
-        return 0;
-    forget_refused_token(git_url);
-    int r = checkout_set_remote(git_url, helper, gitconfig, err);
-    if (r < 0)
-        return err_wrap(err, "the app is there, but not its git remote");
-    if (!given(cli, OPT_JSON))
-        printf("Git remote davit: %s\nDeploy: git push davit HEAD:main\n", git_url);
-    return 0;
 }
 
 /* Without a name, the folder's, as far as it can be one. */
@@ -87,7 +46,10 @@ int verb_apps_create(struct cli *cli, struct err *err)
         json_print(app);
     else
         printf("Created %s: %s\n", name, url);
-    return adopt_checkout(cli, app, err);
+    if (given(cli, OPT_NO_REMOTE) || !checkout_is_one("."))
+        return 0;
+    r = remote_adopt(cli, app, err);
+    return r < 0 ? err_wrap(err, "the app is there, but not its git remote") : 0;
 }
 
 static const char *first_arg(const struct cli *cli) { return cli->n_args ? cli->args[0] : NULL; }

@@ -7,6 +7,7 @@ VERB("apps list",      "",                    0,  0, 0,                         
 VERB("apps create",    "[NAME]",              0,  1, O(NO_REMOTE),                     apps_create,    "create an app, and the git remote `davit` in this checkout")
 VERB("apps show",      "[APP]",               0,  1, O(APP),                           apps_show,      "show one app")
 VERB("apps destroy",   "[APP]",               0,  1, O(APP)|O(CONFIRM),                apps_destroy,   "destroy an app and all that is its")
+VERB("remote add",     "[APP]",               0,  1, O(APP),                           remote_add,     "add an app's git remote `davit` to this checkout, a fresh clone for one")
 VERB("deploy",         "[DIR]",               0,  1, O(APP)|O(IMAGE)|O(ARCHIVE),       deploy,         "build and release a folder, an archive or an image")
 VERB("releases list",  "",                    0,  0, O(APP),                           releases_list,  "who released what, and when")
 VERB("releases show",  "vN",                  1,  1, O(APP),                           releases_show,  "one release: its processes, and why it failed")

@@ -207,6 +207,27 @@ def test_a_new_app_in_a_checkout_has_a_remote(davit):
     davit.cli("apps", "destroy", "--confirm", "fresh", cwd=folder)
 
 
+def test_the_remote_of_a_fresh_clone(davit):
+    source = davit.checkout({"index.html": "x"}, "source")
+    davit.cli("apps", "create", "remoted", "--no-remote", cwd=source)
+    folder = davit.root / "fresh-clone"
+    davit.git(davit.root, "clone", "-q", str(source), str(folder))
+    assert "remote add" in fails(davit, "ps", code=2, cwd=folder), "a hint where no app is known"
+    assert "there is no app 'remotes'" in fails(davit, "remote", "add", "remotes", cwd=folder)
+    assert davit.git(folder, "remote").stdout == "origin\n"
+    said = davit.cli("remote", "add", "remoted", cwd=folder)
+    assert f"{url(davit)}/git/remoted.git" in said and "git push davit HEAD:main" in said
+    assert davit.git(folder, "ls-remote", "davit").returncode == 0, "git signs in by itself"
+    davit.cli("remote", "add", "remoted", cwd=folder)
+    davit.cli("remote", "add", cwd=folder)
+    assert "leads elsewhere" in fails(davit, "remote", "add", "shop", cwd=folder)
+    assert davit.git(folder, "remote", "get-url", "davit").stdout.strip().endswith("/remoted.git")
+    plain = davit.root / "plain"
+    plain.mkdir()
+    assert "not a git checkout" in fails(davit, "remote", "add", "remoted", code=2, cwd=plain)
+    davit.cli("apps", "destroy", "remoted", "--confirm", "remoted")
+
+
 def test_completion_in_bash(davit):
     script = davit.cli("completion", "bash")
 
@@ -218,6 +239,8 @@ def test_completion_in_bash(davit):
     assert complete("davit", "apps", "") == ["list", "create", "show", "destroy"]
     assert complete("davit", "ps", "-a", "s") == ["shop"]
     assert complete("davit", "apps", "show", "") == ["shop"]
+    assert complete("davit", "remote", "") == ["add"]
+    assert complete("davit", "remote", "add", "") == ["shop"]
     assert complete("davit", "maintenance", "o") == ["on", "off"]
     assert complete("davit", "logs", "--fo") == ["--follow"]
     assert "complete" not in complete("davit", "")
