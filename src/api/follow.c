@@ -19,6 +19,7 @@
 #include "api/view.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "base/visible.h"
 
 /* What we add ourselves is far less; file contents are taken in only while more than this is free.
  */
@@ -42,13 +43,18 @@ struct follower {
     int64_t wait_until;     /* mono ms: for how long the gateway is waited for */
 };
 
+/* Apps, builds and people have a say in it, and git prints it as it comes. */
 static void say(struct follower *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct follower *f, const char *fmt, ...)
 {
+    _cleanup_(buf_release) struct buf b = BUF_CAP(FOLLOW_ROOM / 2),
+                                      shown = BUF_CAP(FOLLOW_ROOM - 1);
     va_list ap;
     va_start(ap, fmt);
-    buf_vaddf(&f->stream.pending, fmt, ap);
+    buf_vaddf(&b, fmt, ap);
     va_end(ap);
+    visible_add(&shown, buf_str(&b), VISIBLE_COLOURS);
+    buf_add(&f->stream.pending, shown.ptr, shown.len);
 }
 
 static void end(struct follower *f, const char *result)

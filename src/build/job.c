@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/visible.h"
 #include "build/buildpacks.h"
 #include "build/dockerfile.h"
 #include "build/processes.h"
@@ -160,7 +161,9 @@ static void finish(struct work *w, int r, const struct err *err)
     result->state = r == 0 ? BUILD_SUCCEEDED : r == -ERR_CANCELLED ? BUILD_CANCELLED : BUILD_FAILED;
     if (r == 0 || r == -ERR_CANCELLED)
         return;
-    result->error = xstrdup(err->msg);
+    struct buf said = BUF_INIT; /* names of files, of buildpacks, … */
+    visible_add(&said, str_of(err->msg), 0);
+    result->error = buf_take(&said);
     if (*err->hint)
         output_warning(&w->out, "%s\n%s", err->msg, err->hint);
 }

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 
+#include "base/visible.h"
 #include "os/file.h"
 
 enum { SECRET_MIN = 8 };
@@ -82,9 +83,11 @@ static void say(struct output *o, const char *mark, struct str text)
 {
     if (o->fd < 0 || o->written > OUTPUT_MAX)
         return;
-    _cleanup_(buf_release) struct buf b = BUF_CAP(4 * OUTPUT_LINE_MAX);
+    _cleanup_(buf_release) struct buf hidden = BUF_CAP(4 * OUTPUT_LINE_MAX);
+    _cleanup_(buf_release) struct buf b = BUF_CAP(32 * OUTPUT_LINE_MAX);
+    redact(o, text, &hidden);
     buf_adds(&b, mark);
-    redact(o, text, &b);
+    visible_add(&b, buf_str(&hidden), VISIBLE_COLOURS); /* git prints it as it comes */
     buf_addc(&b, '\n');
     o->written += b.len;
     if (o->written > OUTPUT_MAX)

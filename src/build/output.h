@@ -1,5 +1,6 @@
 /* What a build says to who pushed: plain text lines in builds/ID/output.log, which api follows.
  *     "-----> Node.js app detected", "       detail", " !     warning"
+ * What would act on the pusher's terminal is spelled out, but for colours (base/visible.h).
  * The values of config variables never appear in it. Used by one thread at a time. */
 #ifndef BUILD_OUTPUT_H
 #define BUILD_OUTPUT_H

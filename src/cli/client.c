@@ -6,6 +6,7 @@
 
 #include "cli/checkout.h"
 #include "cli/credentials.h"
+#include "cli/terminal.h"
 #include "os/file.h"
 #include "wire/url.h"
 
@@ -187,18 +188,16 @@ int app_call(struct cli *cli, const char *method, const char *pattern, json_t *b
     return api_call(cli, method, path, body, ret, err);
 }
 
-static int to_stdout(void *ctx, const char *data, size_t n)
+static int to_file(void *ctx, const char *data, size_t n)
 {
-    (void)ctx;
-    return fd_write_all(STDOUT_FILENO, data, n, NULL);
+    FILE *f = ctx;
+    return fwrite(data, 1, n, f) == n && fflush(f) == 0 ? 0 : -ERR_IO;
 }
 
 static int stream(struct cli *cli, struct http_request *q, const char *path,
                   struct http_response *ret, struct err *err)
 {
     q->content_type = q->body_fd ? "application/x-tar" : NULL;
-    if (!q->sink)
-        q->sink = to_stdout;
     fflush(stdout);
     return send(cli, q, path, ret, err);
 }
@@ -206,7 +205,10 @@ static int stream(struct cli *cli, struct http_request *q, const char *path,
 int api_stream(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
                void *ctx, struct err *err)
 {
-    struct http_request q = {.method = method, .body_fd = body_fd, .sink = sink, .ctx = ctx};
+    struct http_request q = {.method = method,
+                             .body_fd = body_fd,
+                             .sink = sink ? sink : to_file,
+                             .ctx = sink ? ctx : stdout};
     _cleanup_(http_response_release) struct http_response a = {0};
     return stream(cli, &q, path, &a, err);
 }
@@ -214,7 +216,10 @@ int api_stream(struct cli *cli, const char *method, const char *path, int body_f
 int api_follow(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
                void *ctx, const char *what, struct err *err)
 {
-    struct http_request q = {.method = method, .body_fd = body_fd, .sink = sink, .ctx = ctx};
+    struct http_request q = {.method = method,
+                             .body_fd = body_fd,
+                             .sink = sink ? sink : to_file,
+                             .ctx = sink ? ctx : terminal_colours()};
     _cleanup_(http_response_release) struct http_response a = {0};
     int r = stream(cli, &q, path, &a, err);
     if (r < 0)

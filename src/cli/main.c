@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/terminal.h"
 
 static int complain(const struct err *err)
 {
@@ -13,6 +14,7 @@ static int complain(const struct err *err)
 
 int main(int argc, char **argv)
 {
+    terminal_guard();
     struct err err = {0};
     _cleanup_(cli_release) struct cli cli = {0};
     if (cli_parse(argc, argv, &cli, &err) < 0)

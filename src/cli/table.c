@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "cli/terminal.h"
 
 bool colour_wanted(void)
 {
@@ -112,7 +113,7 @@ static void add_row(struct libscols_table *t, const json_t *item, const struct c
 {
     struct libscols_line *line = scols_table_new_line(t, NULL);
     for (size_t i = 0; columns[i].title; i++) {
-        char *text = cell_text(item, &columns[i]);
+        char *text = terminal_text(cell_text(item, &columns[i]));
         if (columns[i].style == COLUMN_STATE)
             scols_cell_set_color(scols_line_get_cell(line, i), state_colour(text));
         scols_line_refer_data(line, i, text);
@@ -153,7 +154,10 @@ int table_print(const struct cli *cli, const json_t *doc, const struct column *c
     size_t i;
     json_t *item;
     json_array_foreach(items, i, item) add_row(t, item, columns);
+    fflush(stdout);
+    scols_table_set_stream(t, terminal_colours());
     scols_print_table(t);
+    fflush(terminal_colours());
     scols_unref_table(t);
     return 0;
 }

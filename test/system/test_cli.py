@@ -52,24 +52,47 @@ def test_json_is_what_the_api_says(davit):
     assert json.loads(davit.cli("ps", "-a", "shop", "--json")) == {"items": []}
 
 
+def on_terminal(davit, *words, **env):
+    """What a program started on a terminal writes there."""
+    master, slave = pty.openpty()
+    subprocess.run(["davit", *words], env={**davit.env, **env}, stdout=slave, stderr=slave, stdin=slave, timeout=60)
+    os.close(slave)
+    said = b""
+    try:
+        while chunk := os.read(master, 65536):
+            said += chunk
+    except OSError:  # what a pty says at its end
+        pass
+    os.close(master)
+    return said
+
+
+def test_what_others_wrote_does_not_act_on_a_terminal(davit):
+    """Window titles, colours, C1 and bidirectional text are spelled out there, and go into pipes as they are."""
+    evil, shown = "\x1b]0;pwned\x07\x1b[31m\u009b2J\u202eexe.txt", "\\u001b]0;pwned\\u0007\\u001b[31m\\u009b2J\\u202eexe.txt"
+    folder = davit.log / "shop"
+    folder.mkdir(exist_ok=True)
+    line = f"2026-11-24T10:00:00.000000+00:00 app[web.1]: {evil} ".encode() + b"\x9b\n"
+    (folder / "web.1.log").write_bytes(line)
+    assert on_terminal(davit, "logs", "-a", "shop") == line.decode(errors="replace").replace(evil, shown).replace(
+        "\ufffd\n", "\\x9b\r\n").encode()
+    piped = subprocess.run(["davit", "logs", "-a", "shop"], env=davit.env, stdout=subprocess.PIPE, check=True, timeout=60)
+    assert piped.stdout == line
+    davit.cli("config", "set", "-a", "shop", f"EVIL={evil}", "--no-restart")
+    for words in (["config", "-a", "shop"], ["config", "get", "-a", "shop", "EVIL"], ["config", "-a", "shop", "--json"]):
+        said = on_terminal(davit, *words)
+        assert b"exe.txt" in said and not [c for c in said.decode() if c in "\x1b\x07\u009b\u202e"], said
+    assert evil in davit.cli("config", "get", "-a", "shop", "EVIL")
+    said = on_terminal(davit, "ps", "-a", f"a{evil}")
+    assert b"error: " in said and b"\x1b" not in said and "\u202e" not in said.decode()
+
+
 def test_colour_only_on_a_terminal(davit):
-    def on_terminal(**env):
-        master, slave = pty.openpty()
-        subprocess.run(["davit", "doctor"], env={**davit.env, **env}, stdout=slave, stdin=slave, timeout=60)
-        os.close(slave)
-        said = b""
-        try:
-            while chunk := os.read(master, 65536):
-                said += chunk
-        except OSError:  # what a pty says at its end
-            pass
-        os.close(master)
-        return said
     coloured = {k: v for k, v in davit.env.items() if k != "NO_COLOR"}
     davit.env = coloured
     try:
-        assert b"\x1b[" in on_terminal()
-        assert b"\x1b[" not in on_terminal(NO_COLOR="1")
+        assert b"\x1b[" in on_terminal(davit, "doctor")
+        assert b"\x1b[" not in on_terminal(davit, "doctor", NO_COLOR="1")
         assert "\x1b[" not in davit.cli("doctor")
     finally:
         davit.env = coloured | {"NO_COLOR": "1"}

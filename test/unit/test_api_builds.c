@@ -196,14 +196,14 @@ static void test_the_release_phase_is_heard(void **state)
                 "-----> Launching...\n-----> Running the release phase...\n       migrating\n");
     app_says("phase", "web.1", "app", "somebody else");
     app_says("phase", "release.1", "davit", "State changed from starting to up");
-    app_says("phase", "release.1", "app", "broken");
+    app_says("phase", "release.1", "app", "broken\033]0;\302\233");
     struct release_status s = {.state = RELEASE_FAILED,
                                .reason = (char *)"release phase exited with status 1"};
     strv_add(&s.log, "release.1: broken");
     release_is("phase", 1, s);
     strv_release(&s.log);
     expect_end(&p, "failed",
-               "       migrating\n       broken\n"
+               "       migrating\n       broken\\u001b]0;\\u009b\n"
                " !     Release v1 failed: release phase exited with status 1\n"
                " !     The whole log");
 }

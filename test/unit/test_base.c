@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/time.h"
+#include "base/visible.h"
 
 static void errors_keep_context_and_hint(void **state)
 {
@@ -92,6 +93,56 @@ static void times_go_both_ways(void **state)
     assert_int_equal(time_parse("2026-09-16T15:13:46"), -1);
 }
 
+static void what_acts_on_a_terminal_is_spelled_out(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str text;
+        unsigned flags;
+        const char *shown;
+        size_t left; /* bytes that were not taken */
+    } cases[] = {
+        {STR("plain\ttext\r\nline \"\\\" \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\n"), 0,
+         "plain\ttext\r\nline \"\\\" \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\n", 0},
+        {STR("\0a\x01\x1b]0;x\x07\b\r \x7f"), 0,
+         "\\u0000a\\u0001\\u001b]0;x\\u0007\\u0008\\u000d \\u007f", 0},
+        {STR("\xc2\x80\xc2\x9b"
+             "31m\xc2\x9f\xc2\xa0"),
+         0, "\\u0080\\u009b31m\\u009f\xc2\xa0", 0},
+        {STR("\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9"), 0,
+         "\\u061c\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069", 0},
+        {STR("\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"), 0,
+         "\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa", 0},
+        /* bytes that are no UTF-8: alone, overlong, surrogates, beyond the last, cut off */
+        {STR("\x9b"
+             "2J\xff"),
+         0, "\\x9b2J\\xff", 0},
+        {STR("\xc0\x9b\xe0\x80\x9b"), 0, "\\xc0\\x9b\\xe0\\x80\\x9b", 0},
+        {STR("\xed\xa0\x80\xf4\x90\x80\x80"), 0, "\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80", 0},
+        {STR("\xc3(\xe2\x82"), 0, "\\xc3(\\xe2\\x82", 0},
+        /* colours */
+        {STR("\x1b[1;38;5;4mx\x1b[m"), 0, "\\u001b[1;38;5;4mx\\u001b[m", 0},
+        {STR("\x1b[1;38:5;4mx\x1b[m"), VISIBLE_COLOURS, "\x1b[1;38:5;4mx\x1b[m", 0},
+        {STR("\x1b[2J\x1b[?25m\x1b]m\x1b[3\x1b"), VISIBLE_COLOURS,
+         "\\u001b[2J\\u001b[?25m\\u001b]m\\u001b[3\\u001b", 0},
+        {STR("\x1b[1\0m"), VISIBLE_COLOURS, "\\u001b[1\\u0000m", 0},
+        /* more may follow */
+        {STR("a\xe2\x80"), VISIBLE_MORE, "a", 2},
+        {STR("a\r"), VISIBLE_MORE, "a", 1},
+        {STR("a\x1b[31"), VISIBLE_MORE, "a\\u001b[31", 0},
+        {STR("a\x1b[31"), VISIBLE_MORE | VISIBLE_COLOURS, "a", 4},
+        {STR("\x1b[1111111111111111111111111111111111111111111111111111"),
+         VISIBLE_MORE | VISIBLE_COLOURS,
+         "\\u001b[1111111111111111111111111111111111111111111111111111", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(buf_release) struct buf b = BUF_INIT;
+        size_t taken = visible_add(&b, cases[i].text, cases[i].flags);
+        assert_int_equal(cases[i].text.len - taken, cases[i].left);
+        assert_string_equal(b.ptr ? b.ptr : "", cases[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +152,7 @@ int main(void)
         cmocka_unit_test(buffers_stop_at_their_cap),
         cmocka_unit_test(cutting_and_trimming),
         cmocka_unit_test(times_go_both_ways),
+        cmocka_unit_test(what_acts_on_a_terminal_is_spelled_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -545,6 +545,7 @@ static void secrets_never_show_and_lines_stay_whole(void **state)
     output_feed(&o, "\rc 100%\n\nhunter2-hunter2-and-more abcdef0123456789 production ab1\nlast",
                 70);
     output_warning(&o, "one\ntwo hunter2-hunter2");
+    output_feed(&o, "\033[32mgreen\033[0m \033]0;title\a\233 \342\200\256\n", 31);
     output_close(&o);
     assert_int_equal(file_read(path, &got, NULL), 0);
     assert_string_equal(got.ptr, "-----> Building 1\n"
@@ -554,7 +555,8 @@ static void secrets_never_show_and_lines_stay_whole(void **state)
                                  "[redacted] [redacted] production ab1\n"
                                  "last\n"
                                  " !     one\n"
-                                 " !     two [redacted]\n");
+                                 " !     two [redacted]\n"
+                                 "\033[32mgreen\033[0m \\u001b]0;title\\u0007\\x9b \\u202e\n");
     map_release(&vars);
     dir_remove(dir, NULL);
 }
