@@ -83,6 +83,7 @@ def test_what_others_wrote_does_not_act_on_a_terminal(davit):
         said = on_terminal(davit, *words)
         assert b"exe.txt" in said and not [c for c in said.decode() if c in "\x1b\x07\u009b\u202e"], said
     assert evil in davit.cli("config", "get", "-a", "shop", "EVIL")
+    davit.cli("config", "unset", "-a", "shop", "EVIL", "--no-restart")
     said = on_terminal(davit, "ps", "-a", f"a{evil}")
     assert b"error: " in said and b"\x1b" not in said and "\u202e" not in said.decode()
 
