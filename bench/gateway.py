@@ -17,9 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "test" / "lib")]
+sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
 from davit import free_port, wait_for  # noqa: E402
 from gateway import Gateway  # noqa: E402
+from live import bench  # noqa: E402
 
 HOST = "hello.localhost"
 
@@ -225,10 +226,7 @@ def main():
         peers["haproxy by hand"] = Hand(target.port)
         peers["haproxy by hand, bare"] = Hand(target.port, bare=True)
         for name, make in (("nginx", nginx), ("nginx, bare", lambda port: nginx(port, bare=True)), ("caddy", caddy)):
-            if shutil.which(name.split(",")[0]):
-                peers[name] = make(target.port)
-            else:
-                print(f"{name} is not installed: left out")
+            peers[name] = make(target.port)
         figures = {name: [] for name in peers}
         for _ in range(a.rounds):
             for name, peer in peers.items():
@@ -248,4 +246,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    bench(main, "wrk", "haproxy", "nginx", "caddy")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
 from davit import Davit, wait_for  # noqa: E402
-from live import Watcher, git, push_until_live  # noqa: E402
+from live import Watcher, bench, git, push_until_live  # noqa: E402
 from push_apps import node_app  # noqa: E402
 
 
@@ -139,4 +139,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    bench(main, "wrk")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
 from davit import Davit  # noqa: E402
-from live import Watcher, git, push_until_live, row, summary  # noqa: E402
-from peers import Docker, DockerHook, Haproxy  # noqa: E402
+from live import Watcher, bench, git, push_until_live, row, summary  # noqa: E402
+from peers import HOOK_PROGRAMS, Docker, DockerHook, Haproxy  # noqa: E402
 from push_apps import node_app, static_app  # noqa: E402
 
 ROUNDS, WARM = 15, 3
@@ -67,4 +67,4 @@ def main():
         docker.close()
 
 
-main()
+bench(main, *HOOK_PROGRAMS)

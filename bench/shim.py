@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
 from davit import wait_for  # noqa: E402
-from peers import Docker  # noqa: E402
+from live import bench  # noqa: E402
+from peers import DOCKER, Docker  # noqa: E402
 from shim import SHIM, Machine, config  # noqa: E402
 
 ROUNDS, PAUSE, SHIMS, LOG_MB = 20, 0.2, 20, 400
@@ -66,6 +67,8 @@ def spent(argv, **how):
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **how)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{argv[0]} ended with {process.returncode}")
     return usage.ru_utime + usage.ru_stime
 
 
@@ -84,6 +87,8 @@ def crun_rounds(machine, layer, pause):
                            check=True).stdout.splitlines()
     begins = [float(line) for line in lines if not line.startswith("stamp")]
     ends = [stamp([line]) for line in lines if line.startswith("stamp")]
+    if len(ends) != len(begins):
+        raise RuntimeError(f"crun started {len(ends)} of {len(begins)}")
     cpu = [spent(["unshare", "-mn", "sh", "-c", f"{hide} exec {crun} cpu"]) for _ in range(ROUNDS)]
     return [e - b for b, e in zip(begins, ends)], cpu
 
@@ -138,8 +143,10 @@ def log_docker(program):
         begin = time.monotonic()
         docker("run", "-d", "--name", "log", "--log-opt", "max-size=50m", "--log-opt", "max-file=3", "app",
                "/app", "log", str(LOG_MB // 4))
-        docker("wait", "log")
-        return LOG_MB // 4 / (time.monotonic() - begin)
+        status, seconds = docker("wait", "log").strip(), time.monotonic() - begin
+        if status != "0" or "xxx" not in docker("logs", "--tail", "1", "log"):
+            raise RuntimeError(f"docker's log is not written: {status}")
+        return LOG_MB // 4 / seconds
     finally:
         docker.close()
 
@@ -179,4 +186,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    bench(main, "gcc", "crun", *DOCKER)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib"), str(Path(__file__).parents[1] / "test" / "lib")]
 from davit import Davit  # noqa: E402
-from live import git, row, summary  # noqa: E402
-from peers import Docker, run, wait_for  # noqa: E402
+from live import bench, git, row, summary  # noqa: E402
+from peers import DOCKER, Docker, run, wait_for  # noqa: E402
 
 ROUNDS = 20
 PAUSE = 0.3  # seconds before each start, on all sides
@@ -38,7 +38,10 @@ int main(int argc, char **argv)
 
 
 def stamp(text):
-    return int(re.findall(r"stamp (\d+)", text)[-1]) / 1e6
+    stamps = re.findall(r"stamp (\d+)", text)
+    if not stamps:
+        raise RuntimeError(f"nothing was started: {text}")
+    return int(stamps[-1]) / 1e6
 
 
 def of_crun(folder, program):
@@ -60,6 +63,8 @@ def of_crun(folder, program):
     out = subprocess.run(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
     begins = [float(line) for line in out.splitlines() if not line.startswith("stamp")]
     ends = [stamp(line) for line in out.splitlines() if line.startswith("stamp")]
+    if len(ends) != len(begins):
+        raise RuntimeError(f"crun started {len(ends)} of {len(begins)}")
     return [e - b for b, e in zip(begins, ends)][3:]
 
 
@@ -117,4 +122,4 @@ def main():
     row("start of an instance, max", d[1], c[1], "-", peer_name="crun run")
 
 
-main()
+bench(main, "gcc", "crun", *DOCKER)

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib")]
-from live import row  # noqa: E402
+from live import bench, row  # noqa: E402
 from peers import free_port, wait_for  # noqa: E402
 
 BUILD = Path(os.environ.get("DAVIT_BUILD", Path(__file__).parents[1] / "build"))
@@ -73,4 +73,4 @@ def main():
         "davit <= 500 us", "us", "etcd")
 
 
-main()
+bench(main, "etcd")

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "lib")]
-from live import row  # noqa: E402
+from live import bench, row  # noqa: E402
 
 PROGRAM = Path(os.environ.get("DAVIT_BUILD", Path(__file__).parents[1] / "build")) / "bench" / "unpack_bench"
 ROUNDS, FILES, BYTES, LARGEST = 5, 5700, 102_000_000, 400_000
@@ -123,4 +123,4 @@ def main():
               f"largest {max(us) / 1000:.2f} ms", flush=True)
 
 
-main()
+bench(main, "tar", "gzip")

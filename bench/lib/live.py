@@ -1,7 +1,9 @@
 """Measuring from outside what a user sees: when does the new version answer, and was any request lost?"""
 import http.client
+import shutil
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -48,6 +50,20 @@ class Watcher(threading.Thread):
         self.join()
 
 
+def bench(main, *programs):
+    """Runs a benchmark that needs these programs beside Davit. What goes wrong is said in words and ends it: there is no
+    figure without a peer that did its job."""
+    missing = [p for p in programs if not shutil.which(p)]
+    if missing:
+        sys.exit(f"error: not installed: {' '.join(missing)}\nhint: tools/install build run test bench")
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as e:
+        sys.exit(f"error: {e}\n{e.stdout or ''}{e.stderr or ''}")
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as e:
+        sys.exit(f"error: {e}")
+
+
 def git(folder, *args, env=None):
     return subprocess.run(["git", "-C", str(folder), "-c", "user.name=bench", "-c", "user.email=bench@localhost", *args],
                           check=True, capture_output=True, text=True, env=env)
@@ -61,7 +77,7 @@ def push_until_live(folder, remote, watcher, body, env=None):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     out, _ = push.communicate(timeout=120)
     end = time.perf_counter()
-    if push.returncode:
+    if push.returncode or "hook failed" in out:  # git doesn't mind what becomes of a post-receive hook
         raise RuntimeError(f"git push to {remote} failed:\n{out}")
     live = watcher.wait(body)
     watcher.wanted.clear()

@@ -34,6 +34,10 @@ def free_port():
         return s.getsockname()[1]
 
 
+DOCKER = ("dockerd", "docker", "ip", "iptables")  # the programs it takes
+HOOK_PROGRAMS = (*DOCKER, "mmdebstrap", "haproxy", "socat")
+
+
 class Docker:
     """A dockerd of our own, with everything below one folder, ended with the benchmark."""
 
@@ -114,8 +118,9 @@ backend app
 
 
 HOOK = r"""#!/bin/bash
-set -e
+set -eE -o pipefail
 exec 2>&1
+trap 'echo "hook failed: $BASH_COMMAND"' ERR
 read old new ref
 src=$(mktemp -d)
 git archive "$new" | tar -x -C "$src"
@@ -124,7 +129,8 @@ rm -rf "$src"
 turn=blue; [ "$(cat turn 2>/dev/null)" = blue ] && turn=green
 id=$(docker run -d -e PORT=5000 app:"$new")
 ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$id")
-until (exec 3<>"/dev/tcp/$ip/5000") 2>/dev/null; do sleep 0.01; done
+n=0
+until (exec 3<>"/dev/tcp/$ip/5000") 2>/dev/null; do [ $((++n)) -lt 3000 ]; sleep 0.01; done
 old=blue; [ "$turn" = blue ] && old=green
 printf 'set server app/%s addr %s port 5000;set server app/%s state ready;set server app/%s state drain\n' \
     "$turn" "$ip" "$turn" "$old" | socat - UNIX-CONNECT:"$HAPROXY_SOCKET" >/dev/null
