@@ -152,7 +152,7 @@ int handle_builds_create(struct request *rq, struct err *err)
 {
     struct upload *u = rq->state;
     if (u->archive && !u->size)
-        return err_set(err, ERR_INVALID, "the body is empty; a tar of the source is needed");
+        return err_set(err, ERR_INVALID, "the source is empty; a tar of it is needed");
     char now[TIME_TEXT_LEN + 1];
     time_rfc3339(time_wall_us(), now);
     u->build.created = xstrdup(now);

@@ -1,7 +1,10 @@
 /* An app's log lines: the last ones, and with follow=1 those to come. */
 #include "api/logs.h"
 
+#include <dirent.h>
+
 #include "api/handlers.h"
+#include "api/view.h"
 #include "base/log.h"
 #include "model/names.h"
 #include "os/file.h"
@@ -118,8 +121,50 @@ static int check_process(const char *process, struct err *err)
     struct str rest = str_of(process), type = str_cut(&rest, '.');
     _cleanup_free_ char *name = xstrndup(type.ptr, type.len);
     uint64_t index;
-    int r = process_type_check(name, err);
-    return r < 0 || !rest.ptr ? r : str_to_u64(rest, 1, INT32_MAX, &index, err);
+    if (process_type_check(name, NULL) == 0 &&
+        (!rest.ptr || str_to_u64(rest, 1, INT32_MAX, &index, NULL) == 0))
+        return 0;
+    return err_set(err, ERR_INVALID, "'%.80s' is no process: web.1 is one, web is all of a type",
+                   process);
+}
+
+/* Whether there is a log of it: "web.1" has web.1.log, web.1.log.1; "web" those of all indices. */
+static bool has_log(struct api *api, const char *app, const char *process)
+{
+    _cleanup_free_ char *path = path_join(api->config->log, "%s", app),
+                        *prefix = xasprintf("%s.", process);
+    DIR *dir = opendir(path);
+    const struct dirent *e;
+    bool found = false;
+    while (dir && !found && (e = readdir(dir)))
+        found = strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+/* One that runs, or will when the app is scaled or deployed, is worth following. */
+static bool may_have(struct api *api, const char *app, const struct log_query *q)
+{
+    _cleanup_(counts_release) struct counts formation = {0};
+    struct str index = str_of(q->process), type = str_cut(&index, '.');
+    _cleanup_free_ char *name = xstrndup(type.ptr, type.len);
+    uint64_t n = 1;
+    if (index.ptr && str_to_u64(index, 1, INT32_MAX, &n, NULL) < 0)
+        return false;
+    view_formation(api, app, &formation);
+    int64_t wanted = counts_get(&formation, name, -1);
+    return q->follow ? wanted >= 0 || !formation.n : wanted >= (int64_t)n;
+}
+
+/* Silence would look like a process that says nothing. */
+static int find_process(struct api *api, const char *app, const struct log_query *q,
+                        struct err *err)
+{
+    if (!q->process || has_log(api, app, q->process) || may_have(api, app, q))
+        return 0;
+    err_set(err, ERR_NOT_FOUND, "%s has no process '%s', and no log of one", app, q->process);
+    return err_hint(err, "davit ps -a %s lists what runs", app);
 }
 
 static int read_query(struct request *rq, struct log_query *q, struct err *err)
@@ -133,10 +178,11 @@ static int read_query(struct request *rq, struct log_query *q, struct err *err)
         return r;
     q->follow = follow;
     if ((r = check_process(q->process, err)) < 0)
-        return err_wrap(err, "query parameter 'process'");
+        return r;
     if (q->source && !streq(q->source, "app") && !streq(q->source, "davit") &&
         !streq(q->source, "router"))
-        return err_set(err, ERR_INVALID, "query parameter 'source': app, router or davit");
+        return err_set(err, ERR_INVALID, "'%.40s' is no source of lines: app, router and davit are",
+                       q->source);
     if (since && time_parse(since) < 0)
         return err_set(err, ERR_INVALID,
                        "query parameter 'since': a time like 2026-09-16T15:13:46Z is needed");
@@ -150,7 +196,8 @@ int handle_logs(struct request *rq, struct err *err)
     const struct app *a;
     struct log_query q = {0};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = read_query(rq, &q, err)) < 0)
+    if (r < 0 || (r = read_query(rq, &q, err)) < 0 ||
+        (r = find_process(rq->api, a->name, &q, err)) < 0)
         return r;
     struct log_stream *ls = xcalloc(1, sizeof(*ls));
     ls->follow = q.follow;

@@ -162,7 +162,7 @@ static int gather(struct request *rq, const char *data, size_t n, size_t *ret_ta
     buf_add(&rq->body, data, n);
     *ret_taken = n;
     if (rq->body.overflow)
-        return err_set(err, ERR_TOO_LARGE, "the body is larger than %d KiB", BODY_MAX / 1024);
+        return err_set(err, ERR_TOO_LARGE, "the request is larger than %d KiB", BODY_MAX / 1024);
     return 0;
 }
 
@@ -203,7 +203,7 @@ static int admit(struct request *rq, struct err *err)
 
 static int unclean(struct err *err)
 {
-    return err_set(err, ERR_INVALID, "there is a NUL or another control character in the URL");
+    return err_set(err, ERR_INVALID, "a NUL or another control character is in what was asked for");
 }
 
 bool request_begin(struct request *rq, bool clean)

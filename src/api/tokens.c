@@ -87,6 +87,13 @@ static int check_name(const char *name, struct err *err)
                         TOKEN_NAME_MAX);
 }
 
+static int check_ttl(int64_t s, struct err *err)
+{
+    if (s <= TTL_MAX)
+        return 0;
+    return err_set(err, ERR_INVALID, "a token holds for at most ten years, or until it is revoked");
+}
+
 /* Your own, unless the body names somebody else and you are an admin. */
 static int choose_user(struct request *rq, const json_t *body, const char **ret, struct err *err)
 {
@@ -106,8 +113,8 @@ int handle_tokens_create(struct request *rq, struct err *err)
     int r = body_object(buf_str(&rq->body), &body, err);
     if (r < 0 || (r = body_only(body, err, "name", "ttl", "user", NULL)) < 0 ||
         (r = body_string(body, "name", &n.name, err)) < 0 || (r = check_name(n.name, err)) < 0 ||
-        (r = body_int(body, "ttl", 0, TTL_MAX, 0, &n.ttl, err)) < 0 ||
-        (r = choose_user(rq, body, &n.user, err)) < 0)
+        (r = body_int(body, "ttl", 0, INT64_MAX, 0, &n.ttl, err)) < 0 ||
+        (r = check_ttl(n.ttl, err)) < 0 || (r = choose_user(rq, body, &n.user, err)) < 0)
         return r;
     uint8_t secret[TOKEN_BYTES];
     char text[2 * TOKEN_BYTES + 1], hash[TOKEN_HASH_LEN + 1];

@@ -51,7 +51,8 @@ static int role_called(const char *text, int *ret, struct err *err)
             *ret = i;
             return 0;
         }
-    return err_set(err, ERR_INVALID, "field 'role' must be viewer, developer or admin");
+    return err_set(err, ERR_INVALID, "there is no role '%.40s', only viewer, developer and admin",
+                   text);
 }
 
 /* Whoever is root on the machine is admin anyway; saying otherwise would only mislead. */

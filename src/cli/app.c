@@ -1,6 +1,7 @@
 #include "cli/checkout.h"
 #include "cli/client.h"
 #include "cli/table.h"
+#include "model/names.h"
 
 int cli_app(struct cli *cli, const char *arg, const char **ret, struct err *err)
 {
@@ -19,7 +20,7 @@ int cli_app(struct cli *cli, const char *arg, const char **ret, struct err *err)
                              "is the app's (davit remote add APP adds it)");
     }
     *ret = cli->app;
-    return 0;
+    return app_name_check(cli->app, err);
 }
 
 void cli_release(struct cli *cli)

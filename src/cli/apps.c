@@ -5,6 +5,7 @@
 #include "cli/client.h"
 #include "cli/remote.h"
 #include "cli/table.h"
+#include "os/spawn.h"
 
 int verb_apps_list(struct cli *cli, struct err *err)
 {
@@ -78,6 +79,36 @@ int verb_apps_show(struct cli *cli, struct err *err)
     if ((r = api_call(cli, "GET", path, NULL, &doc, err)) == 0)
         fields_print(cli, doc, lines);
     return r;
+}
+
+/* A desktop's browser; whether there is one shows when it starts. */
+static void open_in_browser(const char *url)
+{
+    if (!isatty(STDOUT_FILENO) || !(getenv("DISPLAY") || getenv("WAYLAND_DISPLAY")))
+        return;
+    struct spawn s = {.argv = (const char *const[]){"xdg-open", url, NULL},
+                      .fds = {-1, -1, -1},
+                      .new_session = true};
+    struct err ignored;
+    spawn_start(&s, &ignored);
+}
+
+int verb_open(struct cli *cli, struct err *err)
+{
+    const char *app;
+    json_auto_t *doc = NULL;
+    int r = cli_app(cli, first_arg(cli), &app, err);
+    if (r < 0 || (r = app_call(cli, "GET", "/v1/apps/%", NULL, &doc, err)) < 0)
+        return r;
+    _cleanup_free_ char *url = field_text(doc, "url");
+    if (given(cli, OPT_JSON)) {
+        json_auto_t *answer = json_pack("{s:s}", "url", url);
+        json_print(answer);
+        return 0;
+    }
+    puts(url);
+    open_in_browser(url);
+    return 0;
 }
 
 static int confirm(const struct cli *cli, const char *app, struct err *err)

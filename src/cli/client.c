@@ -128,7 +128,11 @@ static int refused(const struct client *c, const struct http_response *a, struct
         return err_hint(err, "is this really the address of a Davit's API?");
     }
     err_set(err, err_code_from_name(code), "%s", message);
-    if (err->code == ERR_UNAUTHENTICATED) /* the API's hint is for those who write requests */
+    /* Some of the API's hints are for those who write requests. */
+    if (err->code == ERR_METHOD || (hint && strstr(hint, "/v1/"))) {
+        err_set(err, ERR_NOT_FOUND, "the Davit there doesn't know what was asked for");
+        err_hint(err, "is it of another version? `davit status` and `davit version` say so");
+    } else if (err->code == ERR_UNAUTHENTICATED)
         err_hint(err, "sign in: davit login %s", c->url);
     else if (hint && *hint)
         err_hint(err, "%s", hint);

@@ -55,7 +55,7 @@ static void offer_options(struct strv *found, const struct verb *v, const char *
     }
 }
 
-/* "on|off" are its only operands; "[APP]" is an app. */
+/* "on|off" or "[on|off]" are its only operands; "[APP]" is an app. */
 static void offer_operands(struct cli *cli, struct strv *found, const struct verb *v,
                            const char *prefix)
 {
@@ -64,6 +64,8 @@ static void offer_operands(struct cli *cli, struct strv *found, const struct ver
         return;
     }
     struct str rest = str_of(v->operands);
+    if (str_starts(rest, STR("[")))
+        rest = (struct str){rest.ptr + 1, rest.len - 2};
     while (memchr(v->operands, '|', strlen(v->operands)) && rest.ptr) {
         struct str one = str_cut(&rest, '|');
         _cleanup_free_ char *text = xstrndup(one.ptr, one.len);

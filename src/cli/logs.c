@@ -22,11 +22,13 @@ static int add_since(struct buf *query, const char *text, struct err *err)
     return 0;
 }
 
-static int lines_wanted(const struct cli *cli, uint64_t *ret, struct err *err)
+enum { LOG_LINES_MAX = 100000, EVENTS_MAX = 1000 }; /* what the API gives at once */
+
+static int lines_wanted(const struct cli *cli, uint64_t max, uint64_t *ret, struct err *err)
 {
     *ret = 100;
     const char *n = cli->values[OPT_LINES];
-    int r = n ? str_to_u64(str_of(n), 0, 1000000, ret, err) : 0;
+    int r = n ? str_to_u64(str_of(n), 0, max, ret, err) : 0;
     return r < 0 ? err_wrap(err, "--lines") : 0;
 }
 
@@ -35,7 +37,7 @@ int verb_logs(struct cli *cli, struct err *err)
     const char *app;
     uint64_t n;
     int r = cli_app(cli, NULL, &app, err);
-    if (r < 0 || (r = lines_wanted(cli, &n, err)) < 0)
+    if (r < 0 || (r = lines_wanted(cli, LOG_LINES_MAX, &n, err)) < 0)
         return r;
     _cleanup_free_ char *path = api_path("/v1/apps/%/logs", app);
     _cleanup_(buf_release) struct buf query = BUF_INIT;
@@ -94,7 +96,7 @@ int verb_events(struct cli *cli, struct err *err)
         {0},
     };
     uint64_t n;
-    int r = lines_wanted(cli, &n, err);
+    int r = lines_wanted(cli, EVENTS_MAX, &n, err);
     if (r < 0)
         return r;
     _cleanup_(buf_release) struct buf query = BUF_INIT;

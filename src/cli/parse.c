@@ -40,6 +40,48 @@ const struct verb *verb_find(const char **args, size_t n, size_t *ret_words)
     return NULL;
 }
 
+static const struct {
+    const char *words, *hint;
+} foreign[] = {
+#define FOREIGN(words, hint) {words, hint},
+#include "cli/foreign.h"
+#undef FOREIGN
+};
+
+static const char *foreign_hint(const char *words)
+{
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+        if (streq(foreign[i].words, words))
+            return foreign[i].hint;
+    return NULL;
+}
+
+/* The hint for words of another tool, "config:set" too: a command, or a whole sentence. The
+ * caller's; NULL: none. */
+static char *hint_for_foreign(const char **args, size_t n)
+{
+    struct str second = str_of(args[0]), first = str_cut(&second, ':');
+    bool colon = second.len;
+    if (!colon && n > 1)
+        second = str_of(args[1]);
+    _cleanup_free_ char *noun = xstrndup(first.ptr, first.len),
+                        *verb = xstrndup(second.ptr ? second.ptr : "", second.len),
+                        *both = xasprintf("%s %s", noun, verb);
+    size_t words = 0;
+    const char *hint = foreign_hint(both);
+    if (!hint && !is_noun(noun))
+        hint = foreign_hint(noun);
+    if (!hint && colon && verb_find((const char *[]){noun, verb}, 2, &words))
+        return xasprintf("davit %s", both); /* "maintenance:on" as well */
+    return hint ? xstrdup(hint) : NULL;
+}
+
+static int did_you_mean(const char *hint, struct err *err)
+{
+    bool command = !strncmp(hint, "davit ", 6) || !strncmp(hint, "git ", 4);
+    return err_hint(err, command ? "did you mean `%s`?" : "%s", hint);
+}
+
 int verb_unknown(const char **args, size_t n, struct err *err)
 {
     _cleanup_(strv_release) struct strv words = {0};
@@ -55,9 +97,12 @@ int verb_unknown(const char **args, size_t n, struct err *err)
     const char *near = nearest(wrong, (const char *const *)words.items, words.n);
     err_set(err, ERR_USAGE, noun ? "there is no `davit %s %s`" : "there is no `davit %s`", args[0],
             wrong);
-    if (near)
-        return err_hint(err, noun ? "did you mean `davit %s %s`?" : "did you mean `davit %.0s%s`?",
-                        args[0], near);
+    _cleanup_free_ char *known = hint_for_foreign(args, n),
+                        *meant = near ? xasprintf("davit %s%s%s", noun ? args[0] : "",
+                                                  noun ? " " : "", near)
+                                      : NULL;
+    if (known || meant)
+        return did_you_mean(known ? known : meant, err);
     return err_hint(
         err, noun ? "`davit %s --help` lists what there is" : "`davit help` lists what there is",
         args[0]);
@@ -135,7 +180,7 @@ int cli_parse(int argc, char **argv, struct cli *ret, struct err *err)
         else
             c.args[c.n_args++] = argv[i];
     size_t words = 0;
-    if (!r && c.n_args) {
+    if (c.n_args) { /* an option that isn't known matters less than a verb that isn't */
         c.verb = verb_find(c.args, c.n_args, &words);
         if (!c.verb && !(given(&c, OPT_HELP) && is_noun(c.args[0])))
             r = verb_unknown(c.args, c.n_args, err);

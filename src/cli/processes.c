@@ -80,18 +80,34 @@ int verb_restart(struct cli *cli, struct err *err)
     return 0;
 }
 
+static int print_maintenance(const struct cli *cli, const json_t *answer, bool on)
+{
+    if (given(cli, OPT_JSON))
+        json_print(answer);
+    else
+        printf("Maintenance of %s is %s\n", cli->app, on ? "on" : "off");
+    return 0;
+}
+
+static int show_maintenance(struct cli *cli, struct err *err)
+{
+    json_auto_t *app = NULL;
+    int r = app_call(cli, "GET", "/v1/apps/%", NULL, &app, err);
+    if (r < 0)
+        return r;
+    bool on = json_is_true(json_object_get(app, "maintenance"));
+    json_auto_t *answer = json_pack("{s:b}", "on", on);
+    return print_maintenance(cli, answer, on);
+}
+
 int verb_maintenance(struct cli *cli, struct err *err)
 {
+    if (!cli->n_args)
+        return show_maintenance(cli, err);
     bool on = streq(cli->args[0], "on");
     if (!on && !streq(cli->args[0], "off"))
         return err_set(err, ERR_USAGE, "say `davit maintenance on` or `davit maintenance off`");
     json_auto_t *body = json_pack("{s:b}", "on", on), *answer = NULL;
     int r = app_call(cli, "PUT", "/v1/apps/%/maintenance", body, &answer, err);
-    if (r < 0)
-        return r;
-    if (given(cli, OPT_JSON))
-        json_print(answer);
-    else
-        printf("Maintenance of %s is %s\n", cli->app, cli->args[0]);
-    return 0;
+    return r < 0 ? r : print_maintenance(cli, answer, on);
 }

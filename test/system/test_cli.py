@@ -136,12 +136,38 @@ def test_config_there_and_back(davit):
     assert "A is not set" in fails(davit, "config", "get", "-a", "shop", "A")
 
 
+@pytest.mark.parametrize("args", [
+    ["logs", "-a", "shop", "-p", "../x"], ["logs", "-a", "shop", "-s", "nginx"], ["logs", "-a", "shop", "-n", "100001"],
+    ["events", "-n", "1001"], ["ps", "-a", "a/b"], ["ps", "-a", ""], ["users", "add", "x", "--role", "boss"],
+    ["users", "remove", "a/b"], ["tokens", "revoke", ""], ["tokens", "create", "--ttl", "20000d"], ["scale", "-a", "shop", "web=101"],
+    ["config", "set", "-a", "shop", "1A=x"], ["domains", "remove", "-a", "shop", "a\nb"], ["apps", "create", "no name"],
+    ["releases", "show", "-a", "shop", "v0"], ["deploy", "-a", "shop", "--archive", "/dev/null"],
+])
+def test_errors_speak_of_what_was_typed(davit, args):
+    done = davit.cli(*args, ok=False)
+    assert done.returncode in (1, 2) and done.stderr.startswith("error: ")
+    for jargon in ("/v1/", "query", "field", "body", "JSON", "HTTP", "parameter", "path", "GET", "PATCH", "{"):
+        assert jargon not in done.stderr, done.stderr
+
+
+def test_processes_there_are_none_of(davit):
+    assert "shop has no process 'web.9'" in fails(davit, "logs", "-a", "shop", "-p", "web.9")
+    assert davit.cli("logs", "-a", "shop") == ""
+
+
+def test_open_prints_the_url(davit):
+    assert davit.cli("open", "shop") == url(davit).replace("api.", "shop.") + "\n"
+    assert json.loads(davit.cli("open", "-a", "shop", "--json")) == {"url": url(davit).replace("api.", "shop.")}
+
+
 def test_domains_maintenance_events(davit):
     davit.cli("domains", "add", "-a", "shop", "www.example.com")
     assert "www.example.com" in davit.cli("domains", "-a", "shop")
     assert "Maintenance of shop is on" in davit.cli("maintenance", "-a", "shop", "on")
     assert "on" in fails(davit, "maintenance", "-a", "shop", "perhaps", code=2)
+    assert davit.cli("maintenance", "-a", "shop") == "Maintenance of shop is on\n"
     davit.cli("maintenance", "-a", "shop", "off")
+    assert json.loads(davit.cli("maintenance", "-a", "shop", "--json")) == {"on": False}
     davit.cli("domains", "remove", "-a", "shop", "www.example.com")
     what = [e["what"] for e in json.loads(davit.cli("events", "-a", "shop", "--json"))["items"]]
     assert {"app.create", "domain.add", "maintenance.on", "maintenance.off", "domain.remove"} <= set(what)
@@ -183,7 +209,7 @@ def test_signing_in_from_elsewhere(davit, tmp_path):
 
 def test_users_and_what_they_may(davit, tmp_path):
     davit.cli("users", "add", "eve", "--role", "viewer")
-    assert "must be viewer" in fails(davit, "users", "add", "eve", "--role", "queen")
+    assert "only viewer, developer and admin" in fails(davit, "users", "add", "eve", "--role", "queen")
     token = davit.cli("tokens", "create", "--user", "eve").strip()
 
     def eve(*args, ok=True):

@@ -194,6 +194,9 @@ static void test_roles(void **state)
         {"GET", "/v1/apps", NULL, ROLE_VIEWER},
         {"GET", "/v1/events", NULL, ROLE_VIEWER},
         {"GET", "/v1/apps/none", NULL, ROLE_VIEWER},
+        {"GET", "/v1/tokens", NULL, ROLE_VIEWER},
+        {"DELETE", "/v1/tokens/none", NULL, ROLE_VIEWER},
+        {"POST", "/v1/tokens", "{}", ROLE_DEVELOPER},
         {"POST", "/v1/apps", "{}", ROLE_DEVELOPER},
         {"GET", "/v1/apps/none/config", NULL, ROLE_DEVELOPER},
         {"POST", "/v1/apps/none/builds", "x", ROLE_DEVELOPER},
@@ -235,6 +238,14 @@ static void test_users(void **state)
     assert_int_equal(local("PUT", "/v1/users/otto", "{\"role\":\"developer\"}")->status, 200);
     assert_int_equal(http(GATEWAY, "POST", "/v1/apps", header, "{\"name\":\"ottos\"}")->status,
                      201);
+    /* Whoever is no admin sees and revokes their own only. */
+    const char *mine = strstr(http(GATEWAY, "GET", "/v1/tokens", header, NULL)->body.ptr, "otto");
+    assert_non_null(mine);
+    assert_null(strstr(http(GATEWAY, "GET", "/v1/tokens", header, NULL)->body.ptr, "\"root\""));
+    r = local("POST", "/v1/tokens", "{\"name\":\"roots\"}");
+    _cleanup_free_ char *roots = xasprintf("/v1/tokens/%s", field(r, "id"));
+    assert_int_equal(http(GATEWAY, "DELETE", roots, header, NULL)->status, 404);
+    assert_int_equal(local("DELETE", roots, NULL)->status, 204);
     /* A developer makes tokens for nobody else. */
     r = http(GATEWAY, "POST", "/v1/tokens", header, "{\"name\":\"x\",\"user\":\"root\"}");
     assert_int_equal(r->status, 403);
@@ -525,6 +536,13 @@ static void test_logs_follow(void **state)
     read_answer(fd, &a, &body, "one\n");
     answer_release(&a);
     assert_contains(local("GET", "/v1/apps/talker/logs?n=1", NULL)->body.ptr, "app[web.1]: one\n");
+    /* A process there never was says so. */
+    assert_int_equal(local("GET", "/v1/apps/talker/logs?process=web.1", NULL)->status, 200);
+    assert_int_equal(local("GET", "/v1/apps/talker/logs?process=web", NULL)->status, 200);
+    const struct reply *r = local("GET", "/v1/apps/talker/logs?process=web.9", NULL);
+    assert_int_equal(r->status, 404);
+    assert_string_equal(field(r, "message"), "talker has no process 'web.9', and no log of one");
+    assert_int_equal(local("GET", "/v1/apps/talker/logs?process=clock", NULL)->status, 404);
 }
 
 static void test_git(void **state)

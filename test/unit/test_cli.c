@@ -86,6 +86,20 @@ static void wrong_usage_says_what_is_right(void **state)
         {"apps creat x", "no `davit apps creat`", "`davit apps create`"},
         {"config sett A=1", "no `davit config sett`", "`davit config set`"},
         {"xyzzy", "no `davit xyzzy`", "`davit help`"},
+        {"config:set A=1", "no `davit config:set`", "mean `davit config set`?"},
+        {"apps:create shop", "no `davit apps:create`", "mean `davit apps create`?"},
+        {"maintenance:on", "no `davit maintenance:on`", "mean `davit maintenance on`?"},
+        {"ps:scale web=2", "no `davit ps:scale`", "mean `davit scale`?"},
+        {"releases:rollback", "no `davit releases:rollback`", "mean `davit rollback`?"},
+        {"releases rollback v1", "no `davit releases rollback`", "mean `davit rollback`?"},
+        {"git:remote -a shop", "no `davit git:remote`", "mean `davit remote add`?"},
+        {"destroy shop", "no `davit destroy`", "mean `davit apps destroy`?"},
+        {"push", "no `davit push`", "mean `git push davit main`?"},
+        {"env", "no `davit env`", "mean `davit config`?"},
+        {"run bash", "no `davit run`", "a `release` line in the Procfile"},
+        {"run -it bash", "no `davit run`", "a `release` line in the Procfile"},
+        {"ssh", "no `davit ssh`", "davit logs"},
+        {"config:nonsense", "no `davit config:nonsense`", "`davit help`"},
         {"ps --jsn", "no option --jsn", "--json"},
         {"ps -z", "no option -z", "davit help"},
         {"ps --follow", "takes no --follow", "--help"},
@@ -102,6 +116,30 @@ static void wrong_usage_says_what_is_right(void **state)
         assert_contains(err.msg, cases[i].message);
         assert_contains(err.hint, cases[i].hint);
         assert_int_equal(err_code_exit(err.code), 2);
+    }
+}
+
+/* What is asked back is a command there is, and what it is asked back for is none. */
+static void hints_for_other_tools_are_commands(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+#define FOREIGN(words, hint) {words, hint},
+#include "cli/foreign.h"
+#undef FOREIGN
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct err err;
+        _cleanup_(cli_release) struct cli cli = {0}, wrong = {0};
+        _cleanup_free_ char *hint = xasprintf("%s --help", table[i][1] + strlen("davit ")),
+                            *typed = xstrdup(table[i][0]);
+        if (!strncmp(table[i][1], "davit ", strlen("davit ")))
+            assert_ok(parse(hint, &cli, &err), err);
+        char *blank = strchr(typed, ' ');
+        if (blank)
+            *blank = ':';
+        assert_err(parse(typed, &wrong, &err), ERR_USAGE);
+        assert_contains(err.hint, table[i][1]);
     }
 }
 
@@ -389,6 +427,7 @@ int main(void)
         cmocka_unit_test(verbs_are_found),
         cmocka_unit_test(options_take_values),
         cmocka_unit_test(wrong_usage_says_what_is_right),
+        cmocka_unit_test(hints_for_other_tools_are_commands),
         cmocka_unit_test(the_table_of_verbs_is_sound),
         cmocka_unit_test(the_nearest_word_is_near),
         cmocka_unit_test(times_have_units),
