@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 
 #include "base/log.h"
+#include "build/limits.h"
 #include "build/tree.h"
 #include "os/cgroup.h"
 #include "os/file.h"
@@ -63,14 +64,25 @@ static const char *const capabilities[] = {
 
 static uid_t user_of(const struct container *c) { return c->user == CONTAINER_APP ? APP_UID : 0; }
 
+/* What grows beyond what a layer may have fails while it grows. Twice that: files that aren't meant
+ * to become a layer (a cache, a tar of a layer with its headers) have a little more room. */
+static void add_rlimits(struct buf *b, const struct container *c)
+{
+    buf_adds(b, "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}");
+    unsigned long long max = 2 * build_limits(c->config).bytes;
+    if (c->user != CONTAINER_ROOT)
+        buf_addf(b, ",{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu}", max, max);
+    buf_adds(b, "],");
+}
+
 static void add_process(struct buf *b, const struct container *c)
 {
     unsigned uid = user_of(c);
     const char *caps = capabilities[c->user];
     buf_addf(b, "\"process\":{\"user\":{\"uid\":%u,\"gid\":%u,\"umask\":18},\"cwd\":\"%s\",", uid,
              uid, c->user == CONTAINER_APP ? "/app" : "/");
+    add_rlimits(b, c);
     buf_addf(b,
-             "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
              "\"noNewPrivileges\":true,\"oomScoreAdj\":500,\"capabilities\":{\"bounding\":[%s],"
              "\"effective\":[%s],\"permitted\":[%s],\"inheritable\":[]},\"args\":[",
              caps, caps, caps);
