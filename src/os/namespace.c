@@ -2,9 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include "os/file.h"
 
 int namespace_mounts(struct err *err)
 {
@@ -20,6 +26,63 @@ int namespace_network(struct err *err)
     if (unshare(CLONE_NEWNET) < 0)
         return err_errno(err, "making a network namespace");
     return 0;
+}
+
+/* The child that makes the namespace and waits in it. Who makes one owns it; the capabilities that
+ * a host may demand for it are kept over the change of user. */
+static _Noreturn void be_in_user_namespace(uid_t owner, pid_t parent, int report)
+{
+    int e = 0;
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+        setresuid((uid_t)-1, owner, (uid_t)-1) < 0 || unshare(CLONE_NEWUSER) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        e = errno;
+    if (getppid() != parent || write(report, &e, sizeof(e)) < 0)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static int map_ids(pid_t pid, const char *which, uid_t base, struct err *err)
+{
+    char path[40], map[40];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, which);
+    snprintf(map, sizeof(map), "0 %u 65536", base);
+    return file_set(path, map, err);
+}
+
+static int mount_user(pid_t pid, uid_t base, const char *path, struct err *err)
+{
+    char from[40];
+    snprintf(from, sizeof(from), "/proc/%d/ns/user", (int)pid);
+    int r = map_ids(pid, "uid_map", base, err);
+    if (!r)
+        r = map_ids(pid, "gid_map", base, err);
+    if (!r && mount(from, path, NULL, MS_BIND, NULL) < 0)
+        r = err_errno(err, "mounting a user namespace at %s", path);
+    return r;
+}
+
+int namespace_user(uid_t owner, uid_t base, const char *path, struct err *err)
+{
+    int pipefd[2], e = 0;
+    if (pipe2(pipefd, O_CLOEXEC) < 0)
+        return err_errno(err, "making a pipe");
+    _cleanup_close_ int in = pipefd[0], out = pipefd[1];
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        be_in_user_namespace(owner, parent, out);
+    if (pid < 0)
+        return err_errno(err, "making a user namespace");
+    closep(&out);
+    out = -1;
+    if (TEMP_FAILURE_RETRY(read(in, &e, sizeof(e))) != (ssize_t)sizeof(e))
+        e = EIO;
+    errno = e;
+    int r = e ? err_errno(err, "making a user namespace") : mount_user(pid, base, path, err);
+    kill(pid, SIGKILL);
+    TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
+    return r;
 }
 
 /* Descriptors that are closed together. */

@@ -2,6 +2,8 @@
 #ifndef OS_NAMESPACE_H
 #define OS_NAMESPACE_H
 
+#include <sys/types.h>
+
 #include "base/str.h"
 
 /* A mount namespace of our own: what the host unmounts goes away here too, what is mounted here
@@ -10,6 +12,12 @@ int namespace_mounts(struct err *err);
 /* A network namespace of our own with nothing in it but a lo that is down. Sockets opened before
  * stay in the old one. */
 int namespace_network(struct err *err);
+
+/* Makes a user namespace in which 0–65535 are the host's ids from `base` on, and mounts it at the
+ * file `path`. It belongs to `owner`, a host uid that nobody else has: whatever the kernel counts
+ * by user (inotify, message queues, pending signals, processes) is counted for the namespace's
+ * owner too, so that what those inside use up is missed by nobody outside. */
+int namespace_user(uid_t owner, uid_t base, const char *path, struct err *err);
 
 /* Mounts `layers` (folders, bottom first, at least one; of those named twice the upper) as one tree
  * at `target`, writable through `upper` with `work` beside it. Names may hold any character; as

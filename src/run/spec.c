@@ -10,7 +10,7 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum { DEFAULT_PORT = 5000 };
+enum { DEFAULT_PORT = 5000, IDS = 65536 };
 #define OPEN_FILES 65536ULL
 
 int64_t process_port(const struct process *p) { return p->port ? p->port : DEFAULT_PORT; }
@@ -199,7 +199,7 @@ static void add_mounts(struct buf *b)
 }
 
 static const char walls[] =
-    "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"}"
+    "{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"}"
     ",{\"type\":\"uts\"},{\"type\":\"cgroup\"}],"
     "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
     "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","
@@ -235,8 +235,11 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     buf_adds(ret, "\"linux\":{");
     long long base = (long long)l->config->uid_base;
     for (int i = 0; i < 2; i++)
-        buf_addf(ret, "\"%sMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
-                 i ? "gid" : "uid", base);
+        buf_addf(ret, "\"%sMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],",
+                 i ? "gid" : "uid", base, IDS);
+    buf_adds(ret, "\"namespaces\":[{\"type\":\"user\",\"path\":");
+    add_text(ret, l->userns);
+    buf_adds(ret, "},");
     buf_adds(ret, walls);
     buf_addf(ret, "\"seccomp\":%s}}\n", l->seccomp);
     return buf_check(ret, "config.json", err);
@@ -287,6 +290,9 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
     for (size_t i = 0; i < l->layers->n; i++)
         buf_addf(b, "layer %s\n", l->layers->items[i]);
     buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
+    /* Its address is nobody else's on this machine, nor then is this uid. */
+    buf_addf(b, "userns %s\nuid_base %lld\nuid_owner %lld\n", l->userns, (long long)c->uid_base,
+             (long long)c->uid_base + IDS + l->host);
     add_network(l, b);
     buf_addf(b, "cgroup %s\nmemory %lld\npids %lld\ncpu_weight %lld\n", cgroup,
              (long long)c->instance_memory << 20, (long long)c->instance_pids,

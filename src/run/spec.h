@@ -33,6 +33,7 @@ struct launch {
     uint16_t host;       /* its address in the network */
     const char *run_dir; /* config.json, spec, status, lock, files */
     const char *rootfs;  /* where the layers are mounted, each shim seeing only its own */
+    const char *userns;  /* where its user namespace is mounted, likewise */
     const char *disk;    /* upper, work */
 };
 

@@ -13,8 +13,11 @@
     TEXT(upper, true)   /* the writable layer; emptied before a restart */                         \
     TEXT(work, true)                                                                               \
     TEXT(rootfs, true)  /* where the layers are mounted */                                         \
-    TEXT(bridge, false) /* without one the instance has no network but lo */                       \
-    TEXT(ip, false)     /* with /prefix */                                                         \
+    TEXT(userns, false) /* a file to mount a user namespace on; without one crun makes it */       \
+    NUMBER(uid_base, 0, 0, UINT32_MAX)  /* what is 0 in it, */                                     \
+    NUMBER(uid_owner, 0, 0, UINT32_MAX) /* and whose it is: host uids */                           \
+    TEXT(bridge, false)                 /* without one the instance has no network but lo */       \
+    TEXT(ip, false)                     /* with /prefix */                                         \
     TEXT(gateway, false)                                                                           \
     TEXT(hostif, false)                                                                            \
     TEXT(cgroup, true)              /* its path below the root of each hierarchy */                \

@@ -35,9 +35,10 @@ struct shim {
     struct container container;
     struct applog log;
     bool networked;
-    bool killed; /* SIGKILL was ours */
-    bool ended;  /* the same, but it stood in for the stop signal */
-    int host;    /* netlink into the host's network namespace */
+    bool accounted; /* has its user namespace */
+    bool killed;    /* SIGKILL was ours */
+    bool ended;     /* the same, but it stood in for the stop signal */
+    int host;       /* netlink into the host's network namespace */
     int signals;
     int pipe[2]; /* of the app's output; both ends stay open over restarts */
     int crun;    /* pidfd while it runs, else -1 */
@@ -100,6 +101,11 @@ static int prepare(struct shim *s, struct err *err)
 {
     int r = s->networked ? 0 : network_up(s->spec, s->host, err);
     s->networked = r == 0;
+    if (!r && s->spec->userns && !s->accounted) {
+        r = namespace_user((uid_t)s->spec->uid_owner, (uid_t)s->spec->uid_base, s->spec->userns,
+                           err);
+        s->accounted = r == 0;
+    }
     return r ? r : container_mount(&s->container, err);
 }
 

@@ -31,6 +31,8 @@ class Machine:
         run("ip", "addr", "add", f"{self.gateway}/16", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
         (self.root / "run/davit/crun").mkdir(parents=True)
+        self.userns = self.root / "run/davit/userns"
+        self.userns.touch()
         self.layer = self.make_layer("base", {"bin/busybox": Path("/bin/busybox").read_bytes(), ".davit-init": INIT.read_bytes()})
         for name in APPLETS:
             (self.layer / "bin" / name).symlink_to("busybox")
@@ -108,9 +110,10 @@ class Instance:
                      "bridge": machine.bridge, "ip": f"{self.ip}/16", "gateway": machine.gateway,
                      "hostif": f"shi{machine.tag}{number}", "cgroup": self.cgroup, "log": self.log_path,
                      "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always",
-                     "memory": 64 << 20, "pids": 200, **settings}
+                     "memory": 64 << 20, "pids": 200, "userns": machine.userns,
+                     "uid_base": UID_BASE, "uid_owner": UID_BASE + 65536 + number, **settings}
         self.write_spec()
-        self.config = config(argv, state / "rootfs", init)
+        self.config = config(argv, state / "rootfs", init, machine.userns)
         self.write_config()
 
     def write_spec(self):
@@ -178,7 +181,7 @@ class Instance:
             self.process.wait(60)
 
 
-def config(argv, rootfs, init=True):
+def config(argv, rootfs, init=True, userns=None):
     """As `run` writes it, with what matters to the shim."""
     ids = [{"containerID": 0, "hostID": UID_BASE, "size": 65536}]
     none = {k: [] for k in ("bounding", "effective", "permitted", "inheritable", "ambient")}
@@ -193,7 +196,8 @@ def config(argv, rootfs, init=True):
                    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
                     "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]}],
         "linux": {"uidMappings": ids, "gidMappings": ids,
-                  "namespaces": [{"type": t} for t in ("pid", "mount", "ipc", "uts", "user", "cgroup")],
+                  "namespaces": [{"type": t} for t in ("pid", "mount", "ipc", "uts", "cgroup")] +
+                  [{"type": "user", **({"path": str(userns)} if userns else {})}],
                   "maskedPaths": ["/proc/kcore", "/proc/keys"], "readonlyPaths": ["/proc/sys"]}}
 
 

@@ -1,4 +1,5 @@
 """davit-shim on its own, with real crun: start, logs, restarts, stops, and that nothing is left behind."""
+import fcntl
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from davit import wait_for
-from shim import INIT, Machine, run
+from shim import INIT, UID_BASE, Machine, run
 
 
 @pytest.fixture(scope="module")
@@ -545,6 +546,24 @@ def test_two_shims_share_a_log(instance):
     messages = [line.split(": ", 1)[1] for line in text.splitlines() if " app[" in line]
     assert [m for m in messages if m[0] == "a"] == [f"a {n}" for n in range(count)]
     assert [m for m in messages if m[0] == "b"] == [f"b {n}" for n in range(count)]
+
+
+def owner(pid):
+    """The host's uid to which the kernel counts what a process's user namespace uses."""
+    uid = bytearray(4)
+    with open(f"/proc/{pid}/ns/user") as f:
+        fcntl.ioctl(f, 0xb704, uid)  # NS_GET_OWNER_UID
+    return int.from_bytes(uid, "little")
+
+
+def test_what_the_kernel_counts_by_user_is_each_instance_s_own(instance):
+    """inotify, message queues, pending signals: the owner of a user namespace pays for those in it, and that isn't root."""
+    a, b = (instance(*sh("cat /proc/self/uid_map; id -u; exec sleep 1000")).start() for _ in range(2))
+    owners = [owner(i.wait(state="running")["pid"]) for i in (a, b)]
+    assert owners == [i.spec["uid_owner"] for i in (a, b)] and len({0, *owners}) == 3
+    wait_for(lambda: [line.split() for line in a.said()] == [["0", str(UID_BASE), "65536"], ["1000"]], "the usual ids")
+    a.signal(signal.SIGUSR1)
+    assert owner(a.wait(state="running", restarts=1)["pid"]) == owners[0]
 
 
 def test_no_network_but_lo(instance):

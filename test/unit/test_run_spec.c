@@ -163,6 +163,7 @@ static void scene_init(struct scene *s)
                                 .host = 0x0305,
                                 .run_dir = "/run/x",
                                 .rootfs = "/run/rootfs",
+                                .userns = "/run/userns",
                                 .disk = "/disk/x"};
 }
 
@@ -360,7 +361,8 @@ static void the_walls(void **state)
     json_array_foreach(json_object_get(linux_, "namespaces"), i, ns)
     {
         const char *type = json_string_value(json_object_get(ns, "type"));
-        user += streq(type, "user");
+        user += streq(type, "user") &&
+                streq(json_string_value(json_object_get(ns, "path")), "/run/userns");
         network += streq(type, "network");
     }
     assert_int_equal(user, 1);
@@ -391,7 +393,8 @@ static void the_spec(void **state)
     _cleanup_(buf_release) struct buf spec = BUF_INIT;
     assert_ok(launch_spec(&s.launch, &spec, &err), err);
     assert_contains(spec.ptr, "name shop.web.v7.g0.2\napp shop\nprocess web.2\nlayer ");
-    assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n");
+    assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n"
+                              "userns /run/userns\nuid_base 1879048192\nuid_owner 1879114501\n");
     assert_contains(spec.ptr, "\nbridge davit-1a2b3c\nip 10.210.3.5/16\ngateway 10.210.0.1\n"
                               "hostif dv1a2b3c-0305\n");
     _cleanup_free_ char *group =
