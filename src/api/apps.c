@@ -42,7 +42,7 @@ int app_create(struct api *api, const struct identity *who, const char *name, st
 
 static void add_summary(struct request *rq, const struct app *a)
 {
-    _cleanup_free_ char *url = view_url(rq->api->config, a->name);
+    _cleanup_free_ char *url = view_web_url(rq->api, a->name);
     reply_string(&rq->out, "name", a->name);
     reply_string(&rq->out, "owner", a->owner);
     reply_string(&rq->out, "created", a->created);
@@ -142,6 +142,7 @@ int handle_apps_show(struct request *rq, struct err *err)
     reply_string(&rq->out, "branch", a->branch);
     reply_int(&rq->out, "release", current ? current->number : 0);
     reply_counts(&rq->out, "formation", &formation);
+    count_instances(rq, a->name);
     reply_bool(&rq->out, "maintenance", d && d->maintenance);
     add_domains(rq, a->name);
     reply_close(&rq->out, '}');

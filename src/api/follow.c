@@ -197,13 +197,29 @@ static bool has_web(struct follower *f)
     return web && d && counts_get(&d->formation, "web", web->quantity) > 0;
 }
 
+/* An app whose processes are all scaled to none, as all but web are at first. */
+static void say_if_idle(struct follower *f)
+{
+    _cleanup_(counts_release) struct counts formation = {0};
+    view_formation(f->stream.rq->api, f->app, &formation);
+    for (size_t i = 0; i < formation.n; i++)
+        if (formation.items[i].n > 0)
+            return;
+    if (formation.n)
+        say(f, "       Nothing of it runs yet: davit scale %s=1 -a %s\n", formation.items[0].name,
+            f->app);
+}
+
 static void say_released(struct follower *f)
 {
+    struct api *api = f->stream.rq->api;
+    _cleanup_free_ char *url = view_web_url(api, f->app);
     say(f, "       Released v%lld\n", (long long)f->release);
-    if (has_web(f)) {
-        _cleanup_free_ char *url = view_url(f->stream.rq->api->config, f->app);
+    if (!*url)
+        say(f, "       No web process: not reachable by HTTP\n");
+    else if (has_web(f))
         say(f, "       %s deployed to Davit\n", url);
-    }
+    say_if_idle(f);
     f->said_released = true;
 }
 

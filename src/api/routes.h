@@ -7,9 +7,9 @@
  * streams: text/plain, chunked, flushed line by line. */
 /* clang-format off */
 ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, counts, whether the gateway serves", "-", "{version, user, role, domain, listen, http_port, https_port, apps, instances, gateway: {state: ok|starting|failing, message, hint}}")
-ROUTE(GET,    "/v1/apps",                      apps_list,       VIEWER,    "All apps",                             "-", "items of {name, owner, created, release, url, instances, ready}")
+ROUTE(GET,    "/v1/apps",                      apps_list,       VIEWER,    "All apps",                             "-", "items of {name, owner, created, release, url, instances, ready}; url is empty if a release has no web process")
 ROUTE(POST,   "/v1/apps",                      apps_create,     DEVELOPER, "Create an app",                        "{name}", "{name, owner, created, url, git_url}")
-ROUTE(GET,    "/v1/apps/{app}",                apps_show,       VIEWER,    "One app",                              "-", "{name, owner, created, branch, url, git_url, release, formation, maintenance, domains}")
+ROUTE(GET,    "/v1/apps/{app}",                apps_show,       VIEWER,    "One app",                              "-", "{name, owner, created, branch, url, git_url, release, formation, instances, ready, maintenance, domains}")
 ROUTE(DELETE, "/v1/apps/{app}",                apps_destroy,    DEVELOPER, "Destroy an app and all that is its",   "-", "-")
 ROUTE(GET,    "/v1/apps/{app}/ps",             ps_list,         VIEWER,    "Its instances",                        "-", "items of instance, by type and index")
 ROUTE(PATCH,  "/v1/apps/{app}/formation",      formation_set,   DEVELOPER, "Scale",                                "{\"web\": 3, …}", "{the whole formation}")

@@ -84,6 +84,12 @@ static char *url(const struct config *c, const char *host, const char *path)
 
 char *view_url(const struct config *c, const char *app) { return url(c, app, ""); }
 
+char *view_web_url(struct api *api, const char *app)
+{
+    const struct release *r = view_current(api, app);
+    return r && !release_process(r, "web") ? xstrdup("") : view_url(api->config, app);
+}
+
 char *view_git_url(const struct config *c, const char *app)
 {
     _cleanup_free_ char *path = xasprintf("/git/%s.git", app);

@@ -22,5 +22,7 @@ void view_formation(struct api *api, const char *app, struct counts *ret);
 /* http://shop.localhost:8080 and http://api.localhost:8080/git/shop.git; the caller's. */
 char *view_url(const struct config *c, const char *app);
 char *view_git_url(const struct config *c, const char *app);
+/* The same as view_url, but "" for an app that was deployed and has no web process. */
+char *view_web_url(struct api *api, const char *app);
 
 #endif

@@ -66,6 +66,8 @@ int verb_apps_show(struct cli *cli, struct err *err)
         {"Branch", "branch", COLUMN_TEXT},
         {"Release", "release", COLUMN_RELEASE},
         {"Formation", "formation", COLUMN_TEXT},
+        {"Instances", "instances", COLUMN_NUMBER},
+        {"Ready", "ready", COLUMN_NUMBER},
         {"Maintenance", "maintenance", COLUMN_TEXT},
         {"Domains", "domains", COLUMN_TEXT},
         {0},
@@ -105,6 +107,10 @@ int verb_open(struct cli *cli, struct err *err)
         json_auto_t *answer = json_pack("{s:s}", "url", url);
         json_print(answer);
         return 0;
+    }
+    if (!*url) {
+        err_set(err, ERR_UNPROCESSABLE, "%s has no web process: it is not reachable by HTTP", app);
+        return err_hint(err, "davit ps -a %s lists what runs", app);
     }
     puts(url);
     open_in_browser(url);

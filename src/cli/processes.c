@@ -3,6 +3,21 @@
 #include "cli/client.h"
 #include "cli/table.h"
 
+/* Not deployed yet, or scaled to none. The caller's. */
+static char *why_nothing_runs(struct cli *cli)
+{
+    struct err ignored;
+    json_auto_t *app = NULL;
+    if (app_call(cli, "GET", "/v1/apps/%", NULL, &app, &ignored) < 0)
+        return xstrdup("Nothing runs");
+    json_t *formation = json_object_get(app, "formation");
+    void *first = json_object_iter(formation);
+    _cleanup_free_ char *scale = field_text(app, "formation");
+    return first ? xasprintf("Nothing runs: %s. Start it: davit scale %s=1", scale,
+                             json_object_iter_key(first))
+                 : xstrdup("Nothing runs. Deploy: git push davit main");
+}
+
 int verb_ps(struct cli *cli, struct err *err)
 {
     static const struct column columns[] = {
@@ -18,8 +33,11 @@ int verb_ps(struct cli *cli, struct err *err)
     };
     json_auto_t *doc = NULL;
     int r = app_call(cli, "GET", "/v1/apps/%/ps", NULL, &doc, err);
-    return r < 0 ? r
-                 : table_print(cli, doc, columns, "Nothing runs. Deploy: git push davit main", err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *nothing =
+        json_array_size(json_object_get(doc, "items")) ? NULL : why_nothing_runs(cli);
+    return table_print(cli, doc, columns, nothing, err);
 }
 
 /* "web=3" into the formation. */

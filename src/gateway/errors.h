@@ -9,7 +9,7 @@
     X(H10, 503, "App crashed", "it is being restarted; davit logs says why it ended")              \
     X(H12, 503, "Request timeout", "")                                                             \
     X(H13, 503, "Connection closed without response", "")                                          \
-    X(H14, 503, "No web processes running", "push something, or davit scale web=1")                \
+    X(H14, 503, "No web processes running", "davit scale web=1, if its Procfile names web")        \
     X(H15, 503, "Idle connection", "")                                                             \
     X(H18, 503, "Server Request Interrupted", "")                                                  \
     X(H19, 503, "Backend connection timeout", "")                                                  \
@@ -31,7 +31,7 @@ enum gateway_error {
 const char *gateway_error_code(enum gateway_error e);
 /* "No web processes running" */
 const char *gateway_error_text(enum gateway_error e);
-/* "push something, or davit scale web=1"; "" if nothing is to be said. */
+/* "the app will be back soon"; "" if nothing is to be said. */
 const char *gateway_error_hint(enum gateway_error e);
 
 #endif

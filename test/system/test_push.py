@@ -158,6 +158,26 @@ def test_workers_and_restart(davit):
     assert davit.get("work")[:2] == (200, "one")
 
 
+def test_an_app_without_a_web_process(davit):
+    """Nothing promises an address it doesn't have, or a process it can't be scaled to."""
+    folder = create(davit, "hands", {**apps.shell(""), "Procfile": "worker: sleep 1000\n"})
+    said = davit.push(folder)
+    assert "No web process: not reachable by HTTP" in said and "http://hands" not in said
+    assert "Nothing of it runs yet: davit scale worker=1 -a hands" in said
+    idle = davit.cli("ps", "-a", "hands", ok=False)
+    assert "Nothing runs: worker=0. Start it: davit scale worker=1" in idle.stderr and "Deploy" not in idle.stderr
+    status, text, _ = davit.get("hands")
+    assert status == 503 and "if it has any" in text
+    davit.cli("scale", "-a", "hands", "worker=1")
+    wait_for(lambda: [i["state"] for i in davit.instances("hands")] == ["ready"], "the worker")
+    shown = davit.cli("apps", "show", "hands")
+    assert "worker=1" in shown and "URL" not in shown
+    assert json.loads(davit.cli("apps", "show", "hands", "--json"))["ready"] == 1
+    assert "no web process" in davit.cli("open", "hands", ok=False).stderr
+    davit.commit(folder)
+    assert "Nothing of it runs" not in davit.push(folder)
+
+
 def test_a_crashed_process_is_restarted(davit):
     folder = create(davit, "crash", apps.web("one"))
     davit.push(folder)
