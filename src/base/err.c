@@ -23,10 +23,19 @@ static enum err_code in_range(enum err_code code)
  */
 static __thread struct err nobodys;
 
+static struct err *or_nobodys(struct err *err) { return err ? err : &nobodys; }
+
+/* What is wrapped is an error, even if nobody recorded which. */
+static int failure(struct err *err)
+{
+    if (!err->code)
+        err->code = ERR_INTERNAL;
+    return -(int)err->code;
+}
+
 int err_vset(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
-    if (!err)
-        err = &nobodys;
+    err = or_nobodys(err);
     err->code = code;
     err->hint[0] = '\0';
     vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
@@ -57,23 +66,20 @@ static enum err_code code_from_errno(int e)
 int err_errno(struct err *err, const char *fmt, ...)
 {
     int e = errno;
-    enum err_code code = code_from_errno(e);
-    if (err) {
-        va_list ap;
-        va_start(ap, fmt);
-        err_vset(err, code, fmt, ap);
-        va_end(ap);
-        size_t n = strlen(err->msg);
-        snprintf(err->msg + n, sizeof(err->msg) - n, ": %s", strerror(e));
-    }
+    err = or_nobodys(err);
+    va_list ap;
+    va_start(ap, fmt);
+    int r = err_vset(err, code_from_errno(e), fmt, ap);
+    va_end(ap);
+    size_t n = strlen(err->msg);
+    snprintf(err->msg + n, sizeof(err->msg) - n, ": %s", strerror(e));
     errno = e;
-    return -(int)code;
+    return r;
 }
 
 int err_wrap(struct err *err, const char *fmt, ...)
 {
-    if (!err)
-        return -(int)nobodys.code;
+    err = or_nobodys(err);
     char context[sizeof(err->msg)];
     va_list ap;
     va_start(ap, fmt);
@@ -83,18 +89,17 @@ int err_wrap(struct err *err, const char *fmt, ...)
     snprintf(joined, sizeof(joined), "%s: %s", context, err->msg);
     joined[sizeof(err->msg) - 1] = '\0';
     memcpy(err->msg, joined, strlen(joined) + 1);
-    return -(int)err->code;
+    return failure(err);
 }
 
 int err_hint(struct err *err, const char *fmt, ...)
 {
-    if (!err)
-        return -(int)nobodys.code;
+    err = or_nobodys(err);
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
     va_end(ap);
-    return -(int)err->code;
+    return failure(err);
 }
 
 const char *err_code_name(enum err_code code)

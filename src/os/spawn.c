@@ -213,9 +213,22 @@ static void converse(int in, struct str input, int out, struct buf *ret_out, int
     }
 }
 
+static void close_pipes(const int (*pipes)[3][2])
+{
+    for (int i = 0; i < 6; i++)
+        closep(&(*pipes)[i / 2][i % 2]);
+}
+
+static void close_end(int *fd)
+{
+    closep(fd);
+    *fd = -1;
+}
+
 int spawn_run(const char *const *argv, struct str input, struct buf *out, struct err *err)
 {
-    int in[2] = {-1, -1}, o[2], e[2];
+    _cleanup_(close_pipes) int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    int *in = pipes[0], *o = pipes[1], *e = pipes[2];
     if ((input.ptr && pipe2(in, O_CLOEXEC) < 0) || pipe2(o, O_CLOEXEC) < 0 ||
         pipe2(e, O_CLOEXEC) < 0)
         return err_errno(err, "starting %s", argv[0]);
@@ -225,16 +238,14 @@ int spawn_run(const char *const *argv, struct str input, struct buf *out, struct
     struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
     sigaction(SIGPIPE, &ignore, &old);
     pid_t pid = spawn_start(&s, err);
-    if (in[0] >= 0)
-        close(in[0]);
-    close(o[1]);
-    close(e[1]);
+    close_end(&in[0]);
+    close_end(&o[1]);
+    close_end(&e[1]);
     _cleanup_(buf_release) struct buf complaint = BUF_CAP(65536);
-    if (pid > 0)
+    if (pid > 0) {
         converse(in[1], input, o[0], out, e[0], &complaint);
-    else
-        for (int *fd = (int[]){in[1], o[0], e[0], -2}; *fd != -2; fd++)
-            closep(fd);
+        in[1] = o[0] = e[0] = -1;
+    }
     sigaction(SIGPIPE, &old, NULL);
     if (pid < 0)
         return pid;

@@ -34,6 +34,31 @@ static void long_errors_are_cut_not_overrun(void **state)
     assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
 }
 
+/* Who doesn't care why still learns that it failed, however deep that was. */
+static int fails_by_errno(struct err *err)
+{
+    errno = ENOENT;
+    return err_errno(err, "opening it") < 0 ? err_wrap(err, "outside") : 0;
+}
+
+static int fails_as_set(struct err *err)
+{
+    return err_set(err, ERR_CONFLICT, "it") < 0 ? err_wrap(err, "outside") : 0;
+}
+
+static void errors_nobody_looks_at(void **state)
+{
+    (void)state;
+    assert_err(err_wrap(NULL, "nothing was set"), ERR_INTERNAL);
+    assert_err(err_hint(NULL, "nothing was set"), ERR_INTERNAL);
+    assert_err(fails_by_errno(NULL), ERR_NOT_FOUND);
+    assert_int_equal(errno, ENOENT);
+    assert_err(fails_as_set(NULL), ERR_CONFLICT);
+    assert_err(fails_by_errno(NULL), ERR_NOT_FOUND);
+    assert_err(err_hint(NULL, "look"), ERR_NOT_FOUND);
+    assert_err(err_errno(NULL, "%s", "it"), ERR_NOT_FOUND);
+}
+
 static void numbers_have_bounds(void **state)
 {
     (void)state;
@@ -148,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_keep_context_and_hint),
         cmocka_unit_test(long_errors_are_cut_not_overrun),
+        cmocka_unit_test(errors_nobody_looks_at),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(buffers_stop_at_their_cap),
         cmocka_unit_test(cutting_and_trimming),

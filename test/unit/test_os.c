@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <arpa/inet.h>
@@ -106,6 +107,32 @@ static void programs_run_with_input_and_output(void **state)
     assert_string_equal(err.msg, "sh ended with status 3: why");
     const char *const none[] = {"davit-no-such-program", NULL};
     assert_err(spawn_run(none, (struct str){0}, NULL, &err), ERR_NOT_FOUND);
+}
+
+static int lowest_free(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+/* Whichever of the descriptors that it needs isn't to be had. */
+static void programs_that_do_not_start_leave_nothing_open(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"cat", NULL};
+    struct err err;
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int first = lowest_free();
+    for (int more = 0; more < 9; more++) {
+        few = (struct rlimit){(rlim_t)(first + more), before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        int r = spawn_run(argv, STR("text"), NULL, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_err(r, ERR_IO);
+        assert_int_equal(lowest_free(), first);
+    }
 }
 
 static void programs_inherit_nothing(void **state)
@@ -213,6 +240,7 @@ int main(void)
         cmocka_unit_test(who_holds_a_port),
         cmocka_unit_test(trees_go_without_following_links),
         cmocka_unit_test(programs_run_with_input_and_output),
+        cmocka_unit_test(programs_that_do_not_start_leave_nothing_open),
         cmocka_unit_test(programs_inherit_nothing),
         cmocka_unit_test(programs_run_as_somebody_else),
         cmocka_unit_test(threads_start_programs_too),
