@@ -15,6 +15,7 @@
     X(H19, 503, "Backend connection timeout", "")                                                  \
     X(H20, 503, "App boot timeout", "it is not ready yet; try again in a moment")                  \
     X(H21, 503, "Backend connection refused", "")                                                  \
+    X(H25, 503, "HTTP restriction: malformed response, or more than 15 KB of headers", "")         \
     X(H27, 499, "Client Request Interrupted", "")                                                  \
     X(H80, 503, "Maintenance mode", "the app will be back soon")                                   \
     X(H99, 503, "Platform error", "davitd.log on the server says more")

@@ -31,7 +31,7 @@ static const struct {
     enum gateway_error error;
 } endings[] = {
     {'s', 'H', GATEWAY_H12}, {'s', 'C', GATEWAY_H19}, {'S', 'C', GATEWAY_H21},
-    {'S', 'H', GATEWAY_H13}, {'P', 'H', GATEWAY_H13}, {'L', 'H', GATEWAY_H13},
+    {'S', 'H', GATEWAY_H13}, {'P', 'H', GATEWAY_H25}, {'L', 'H', GATEWAY_H13},
     {'S', '*', GATEWAY_H18}, {'K', '*', GATEWAY_H18}, {'D', '*', GATEWAY_H18},
     {'s', '*', GATEWAY_H15}, {'c', 'D', GATEWAY_H15}, {'C', '*', GATEWAY_H27},
     {'c', '*', GATEWAY_H27}, {'R', '*', GATEWAY_H99}, {'I', '*', GATEWAY_H99},
@@ -121,11 +121,11 @@ static bool split(struct str raw, struct str f[FIELDS])
 
 /* 499 is what nginx calls a client that went away before its answer (HAProxy 2.6 logs -1, 3.0 400);
  * no status at all is our failure. HAProxy logs its own 502 and 504 when it sends the pages of H13
- * and H12, which are 503. */
+ * (and H25) and H12, which are 503. */
 static int64_t status_of(const struct str f[FIELDS], enum gateway_error e)
 {
     int64_t status = number(f[F_STATUS]);
-    if (e == GATEWAY_H12 || e == GATEWAY_H13)
+    if (e == GATEWAY_H12 || e == GATEWAY_H13 || e == GATEWAY_H25)
         return 503;
     if (e == GATEWAY_H27 && number(f[F_RESPONSE]) < 0)
         return 499;
