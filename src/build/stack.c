@@ -1,5 +1,6 @@
 #include "build/stack.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -103,6 +104,8 @@ int stack_lock(const struct stacks *s, const char *what, int *ret, struct err *e
     if (!r && fd < 0)
         r = err_errno(err, "opening %s", path);
     while (!r && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_errno(err, "locking %s", path);
         if (!said)
             output_step(s->out, "Waiting for a stack that is being prepared already");
         said = true;

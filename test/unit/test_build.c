@@ -1,7 +1,10 @@
 #include "cm.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "build/compile.h"
 #include "build/fetch.h"
@@ -15,6 +18,7 @@
 #include "build/recipe.h"
 #include "build/registry.h"
 #include "build/semver.h"
+#include "build/stack.h"
 #include "os/file.h"
 #include "os/spawn.h"
 
@@ -615,6 +619,39 @@ static void buildpack_urls_are_taken_apart(void **state)
     }
 }
 
+/* --- stacks ---------------------------------------------------------------------------------- */
+
+static int flock_errno;
+
+/* In libc's place. */
+int flock(int fd, int operation)
+{
+    if (!flock_errno)
+        return (int)syscall(SYS_flock, fd, operation);
+    errno = flock_errno;
+    return -1;
+}
+
+static void a_lock_that_cannot_be_had_is_an_error(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/test-stack.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct config c = {.cache = dir};
+    struct output out = {.fd = -1};
+    struct stacks s = {.config = &c, .out = &out};
+    struct err err;
+    int fd = -1;
+    assert_int_equal(stack_lock(&s, "stacks", &fd, &err), 0);
+    close(fd);
+    flock_errno = ENOLCK;
+    int r = stack_lock(&s, "stacks", &fd, &err);
+    flock_errno = 0;
+    assert_true(r < 0);
+    assert_non_null(strstr(err.msg, "stacks.lock"));
+    assert_int_equal(dir_remove(dir, NULL), 0);
+}
+
 /* --- firewall -------------------------------------------------------------------------------- */
 
 static void nft_takes_the_rules(void **state)
@@ -672,6 +709,7 @@ int main(void)
         cmocka_unit_test(secrets_never_show_and_lines_stay_whole),
         cmocka_unit_test(the_newest_that_served_are_retained),
         cmocka_unit_test(buildpack_urls_are_taken_apart),
+        cmocka_unit_test(a_lock_that_cannot_be_had_is_an_error),
         cmocka_unit_test(nft_takes_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
