@@ -1,8 +1,10 @@
 #include "build/container.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "build/limits.h"
@@ -20,7 +22,7 @@ struct run {
     const struct container *c;
     char *bundle, *rootfs, *state, *work, *cgroup;
     struct strv dirs;
-    struct buf seccomp; /* the profile; empty: none */
+    struct buf seccomp; /* the profile */
     int lock;           /* on the bundle, as long as the container is in use */
 };
 
@@ -92,8 +94,21 @@ static void add_process(struct buf *b, const struct container *c)
     buf_adds(b, "]},");
 }
 
-static void add_mounts(struct buf *b, const struct container *c)
+/* The root of one who may mount is nobody's to write; what it needs for the time goes with it. */
+static void add_scratch(struct buf *b, const struct run *run)
 {
+    static const char *const places[] = {"/tmp", "/run", "/var/cache"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        buf_addf(b,
+                 ",{\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"destination\":\"%s\",\"options\":"
+                 "[\"nosuid\",\"nodev\",\"noexec\",\"mode=1777\",\"size=64m\"]}",
+                 places[i]);
+    add_bind(b, &(struct container_bind){run->work, "/var/tmp", true}); /* on disk */
+}
+
+static void add_mounts(struct buf *b, const struct run *run)
+{
+    const struct container *c = run->c;
     buf_adds(b,
              "\"mounts\":["
              "{\"type\":\"proc\",\"source\":\"proc\",\"destination\":\"/proc\"},"
@@ -103,6 +118,8 @@ static void add_mounts(struct buf *b, const struct container *c)
              "[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\"]},"
              "{\"type\":\"tmpfs\",\"source\":\"shm\",\"destination\":\"/dev/shm\",\"options\":"
              "[\"nosuid\",\"nodev\",\"mode=1777\",\"size=65536k\"]}");
+    if (c->user == CONTAINER_BUILDER)
+        add_scratch(b, run);
     for (size_t i = 0; i < c->n_binds; i++)
         add_bind(b, &c->binds[i]);
     buf_adds(b, "],");
@@ -124,8 +141,7 @@ static void add_linux(struct buf *b, const struct run *run)
              "\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],"
              "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
              base, base);
-    if (run->seccomp.len)
-        buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
+    buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
     buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
                 "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
                 "\"/proc/sched_debug\",\"/proc/scsi\"],\"readonlyPaths\":[\"/proc/bus\","
@@ -139,7 +155,7 @@ static int write_config(const struct run *run, struct err *err)
     buf_adds(&b, "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
                  "\"hostname\":\"build\",");
     add_process(&b, c);
-    add_mounts(&b, c);
+    add_mounts(&b, run);
     add_linux(&b, run);
     buf_adds(&b, "}");
     _cleanup_free_ char *path = path_join(run->bundle, "config.json");
@@ -176,7 +192,9 @@ static int prepare(void *ctx, struct err *err)
         return r;
     if (mount("tmpfs", run->state, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=4m") < 0)
         return err_errno(err, "mounting %s", run->state);
-    return mount_overlay(&run->dirs, run->c->upper, run->work, run->rootfs, err);
+    bool fixed = run->c->user == CONTAINER_BUILDER;
+    return mount_overlay(&run->dirs, fixed ? NULL : run->c->upper, fixed ? NULL : run->work,
+                         run->rootfs, err);
 }
 
 static int make_bind(const struct container *c, const struct container_bind *b, struct err *err)
@@ -190,6 +208,32 @@ static int make_bind(const struct container *c, const struct container_bind *b, 
     return r;
 }
 
+static int make_point(const struct run *run, const struct container_bind *b, struct err *err)
+{
+    struct stat st;
+    _cleanup_free_ char *path = path_join(run->c->upper, "%s", b->target + 1);
+    if (stat(b->source, &st) < 0)
+        return err_errno(err, "%s", b->source);
+    if (S_ISDIR(st.st_mode))
+        return dir_make(path, 0755, err);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    int r = dir_make(path, 0755, err);
+    *slash = '/';
+    return r ? r : file_replace(path, (struct str){0}, 0644, err);
+}
+
+/* A root that is nobody's to write has the points of its mounts in its topmost layer. */
+static int make_points(struct run *run, struct err *err)
+{
+    const struct container *c = run->c;
+    int r = 0;
+    for (size_t i = 0; !r && i < c->n_binds; i++)
+        r = make_point(run, &c->binds[i], err);
+    strv_add(&run->dirs, c->upper);
+    return r;
+}
+
 /* Whether somebody who lives uses the bundle; if not, *ret_lock keeps others off. */
 static int lock_bundle(const char *bundle, int *ret_lock, struct err *err)
 {
@@ -200,10 +244,37 @@ static int lock_bundle(const char *bundle, int *ret_lock, struct err *err)
     return 0;
 }
 
+/* Buildah makes mounts and namespaces, which the profile of instances forbids: it has that and a
+ * little more. */
+static int read_profile(struct run *run, struct err *err)
+{
+    const char *data = run->c->config->data;
+    _cleanup_free_ char *path = path_join(data, "seccomp.json");
+    _cleanup_free_ char *more_path = path_join(data, "seccomp-builder.json");
+    _cleanup_(buf_release) struct buf more = BUF_CAP(SECCOMP_MAX);
+    int r = file_read(path, &run->seccomp, err);
+    if (r < 0 || run->c->user != CONTAINER_BUILDER)
+        return r;
+    if ((r = file_read(more_path, &more, err)) < 0)
+        return r;
+    json_t *profile = json_loadb(run->seccomp.ptr, run->seccomp.len, 0, NULL);
+    json_t *added = json_loadb(more.ptr, more.len, 0, NULL);
+    char *text = NULL;
+    if (json_array_extend(json_object_get(profile, "syscalls"), added) == 0)
+        text = json_dumps(profile, JSON_COMPACT);
+    json_decref(profile);
+    json_decref(added);
+    if (!text)
+        return err_set(err, ERR_INTERNAL, "%s and %s can't be joined", path, more_path);
+    buf_reset(&run->seccomp);
+    buf_adds(&run->seccomp, text);
+    free(text);
+    return buf_check(&run->seccomp, "profile", err);
+}
+
 static int make_bundle(struct run *run, struct err *err)
 {
     const struct container *c = run->c;
-    _cleanup_free_ char *profile = path_join(c->config->data, "seccomp.json");
     run->seccomp = BUF_CAP(SECCOMP_MAX);
     run->bundle = path_join(c->config->run, "build/%s", c->name);
     run->rootfs = path_join(run->bundle, "rootfs");
@@ -220,9 +291,10 @@ static int make_bundle(struct run *run, struct err *err)
         r = dir_make(run->state, 0700, err);
     for (size_t i = 0; !r && i < c->n_binds; i++)
         r = make_bind(c, &c->binds[i], err);
-    /* Buildah makes namespaces and mounts, which the profile of instances forbids. */
-    if (!r && c->user != CONTAINER_BUILDER)
-        r = file_read(profile, &run->seccomp, err);
+    if (!r && c->user == CONTAINER_BUILDER)
+        r = make_points(run, err);
+    if (!r)
+        r = read_profile(run, err);
     return r ? r : write_config(run, err);
 }
 

@@ -24,7 +24,10 @@ struct container_bind {
 enum container_user {
     CONTAINER_APP,     /* APP_UID, without any rights */
     CONTAINER_ROOT,    /* may install packages */
-    CONTAINER_BUILDER, /* and mount, and make containers of its own */
+    CONTAINER_BUILDER, /* and mount, and make containers of its own, whose steps may get out of
+                          them: its root is nobody's to write, so that nothing a step left is run
+                          in its place. It has /tmp, /run, /var/cache, /var/tmp
+                          and its binds for that. */
 };
 
 struct container {
@@ -32,7 +35,7 @@ struct container {
     struct image_store *images;
     const char *name;          /* unique among those that run: names its folder and cgroup */
     const struct strv *layers; /* diff ids of its root, bottom first */
-    const char *upper;         /* from image_tmp_dir: collects what it writes */
+    const char *upper; /* from image_tmp_dir: collects what it writes; a builder's: no use */
     const struct container_bind *binds;
     size_t n_binds;
     const char *const *argv;

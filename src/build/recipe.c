@@ -12,7 +12,11 @@ const struct recipe recipes[] = {
     {"compile-python-3", "stack-build", "the Python 3 compile layer", "python3-pip python3-dev"},
     {"compile-go", "stack-build", "the Go compile layer", "golang-go", .backports = true},
     {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
-    {"tool-buildah", "stack-run", "the Dockerfile builder", "buildah crun"},
+    {"stack-trixie", NULL, "the Debian 13 stack", "ca-certificates netbase tzdata",
+     .suite = "trixie"},
+    /* Older ones let a step mount what it likes: CVE-2024-1753, -9407, -9675, -11218. */
+    {"tool-buildah", "stack-trixie", "the Dockerfile builder", "buildah crun netavark",
+     .suite = "trixie"},
     {"tool-npm", NULL, "npm", NULL, "npm@10"},
     {"tool-npm-8", NULL, "npm 8", NULL, "npm@8"},
     {"tool-npm-6", NULL, "npm 6", NULL, "npm@6"},
@@ -57,10 +61,15 @@ int find_recipe(const char *name, struct found *ret, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "there is no stack or runtime '%s'", name);
 }
 
+const char *recipe_suite(const struct config *c, const struct recipe *r)
+{
+    return r->suite ? r->suite : c->debian_suite;
+}
+
 char *recipe_label(const struct config *c, const struct recipe *r)
 {
     if (r->npm)
         return xasprintf("davit.recipe=3 npm %s", r->npm);
-    return xasprintf("davit.recipe=3 %s %s%s %s", c->debian_mirror, c->debian_suite,
+    return xasprintf("davit.recipe=3 %s %s%s %s", c->debian_mirror, recipe_suite(c, r),
                      r->backports ? "-backports" : "", r->packages);
 }

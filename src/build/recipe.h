@@ -11,6 +11,7 @@ struct recipe {
     const char *packages; /* of Debian; or */
     const char *npm;      /* "name@range" in the npm registry */
     bool backports;       /* from the suite's backports, where the mirror has them */
+    const char *suite;    /* of Debian, the parents' too; NULL: the setting debian_suite */
 };
 
 /* The recipes of Debian's packages and tools; parents come before what stands on them. */
@@ -27,6 +28,7 @@ void found_release(struct found *f);
 /* ERR_NOT_FOUND. */
 int find_recipe(const char *name, struct found *ret, struct err *err);
 
+const char *recipe_suite(const struct config *c, const struct recipe *r);
 /* What the layer was made from, kept as a label: when it differs, the layer is made anew. */
 char *recipe_label(const struct config *c, const struct recipe *r);
 

@@ -87,10 +87,11 @@ static int renew(struct round *round, size_t i, struct err *err)
     return e;
 }
 
-static bool asked(const struct round *round)
+/* Whether the mirror was asked for this suite already. */
+static bool asked(const struct round *round, const char *suite)
 {
     for (size_t i = 0; i < n_recipes; i++)
-        if (round->fates[i].looked)
+        if (round->fates[i].looked && streq(recipe_suite(round->s->config, &recipes[i]), suite))
             return true;
     return false;
 }
@@ -108,7 +109,8 @@ static int look_after(struct round *round, size_t i, struct err *err)
     if (e < 0 || !stack_ready(round->s, r, &layers))
         return e;
     if (!parent_renewed(round, r)) {
-        e = stack_updates(round->s, r, &layers, r->backports || !asked(round), &fate->updates, err);
+        bool ask = r->backports || !asked(round, recipe_suite(round->s->config, r));
+        e = stack_updates(round->s, r, &layers, ask, &fate->updates, err);
         fate->looked = e == 0;
     }
     return !e && (fate->updates.n || parent_renewed(round, r)) ? renew(round, i, err) : e;

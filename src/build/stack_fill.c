@@ -21,13 +21,13 @@ static void add_words(const char *words, struct strv *ret)
 }
 
 /* debian_mirror ends in "/debian"; its security archive is its neighbour. */
-static void add_sources(const struct config *c, struct strv *ret)
+static void add_sources(const struct config *c, const char *suite, struct strv *ret)
 {
-    strv_addf(ret, "deb %s %s main", c->debian_mirror, c->debian_suite);
-    strv_addf(ret, "deb %s %s-updates main", c->debian_mirror, c->debian_suite);
+    strv_addf(ret, "deb %s %s main", c->debian_mirror, suite);
+    strv_addf(ret, "deb %s %s-updates main", c->debian_mirror, suite);
     struct str mirror = str_of(c->debian_mirror);
     if (mirror.len > 7 && streq(mirror.ptr + mirror.len - 7, "/debian"))
-        strv_addf(ret, "deb %s-security %s-security main", c->debian_mirror, c->debian_suite);
+        strv_addf(ret, "deb %s-security %s-security main", c->debian_mirror, suite);
 }
 
 static void add_mmdebstrap(const struct stacks *s, const struct recipe *r, const char *tar,
@@ -57,9 +57,9 @@ static void add_mmdebstrap(const struct stacks *s, const struct recipe *r, const
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         strv_add(ret, fixed[i]);
     strv_addf(ret, "--include=%s", r->packages);
-    strv_add(ret, s->config->debian_suite);
+    strv_add(ret, recipe_suite(s->config, r));
     strv_add(ret, tar);
-    add_sources(s->config, ret);
+    add_sources(s->config, recipe_suite(s->config, r), ret);
 }
 
 /* Debian's tools talk a lot: into a log of their own. */
@@ -137,10 +137,12 @@ static int apt(const struct stacks *s, const struct recipe *r, const char *const
                const char *ask, const struct strv *layers, const char *upper, struct output *log,
                int *ret_status, struct err *err)
 {
-    _cleanup_free_ char *lists = path_join(s->config->cache, "build/apt/lists");
+    /* apt forgets the lists of suites that it doesn't ask */
+    _cleanup_free_ char *lists =
+        path_join(s->config->cache, "build/apt/lists.%s", recipe_suite(s->config, r));
     _cleanup_free_ char *archives = path_join(s->config->cache, "build/apt/cache");
     _cleanup_free_ char *backports =
-        r->backports ? xasprintf("%s-backports", s->config->debian_suite) : NULL;
+        r->backports ? xasprintf("%s-backports", recipe_suite(s->config, r)) : NULL;
     _cleanup_(map_release) struct map env = {0};
     map_set(&env, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     map_set(&env, "DEBIAN_FRONTEND", "noninteractive");

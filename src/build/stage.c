@@ -95,20 +95,23 @@ static int failure(const struct stage *s, int status, struct err *err)
 int stage_run(const struct stage *s, const struct container *c, const char *cache,
               struct output *out, struct err *err)
 {
+    bool builder = c->user == CONTAINER_BUILDER;
+    _cleanup_free_ char *out_dir = path_join(s->dir, "out");
     const struct container_bind ours[] = {
-        {s->dir, "/davit", true},
+        {s->dir, "/davit", !builder},
         {cache, "/cache", true},
         {"/etc/resolv.conf", "/etc/resolv.conf", false},
-        {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt", false}};
+        {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt", false},
+        {out_dir, "/davit/out", true}};
+    size_t n = ARRAY_LEN(ours) - !builder;
     struct container full = *c;
-    _cleanup_free_ struct container_bind *binds =
-        xcalloc(c->n_binds + ARRAY_LEN(ours), sizeof(*binds));
-    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+    _cleanup_free_ struct container_bind *binds = xcalloc(c->n_binds + n, sizeof(*binds));
+    for (size_t i = 0; i < n; i++)
         binds[i] = ours[i];
     for (size_t i = 0; i < c->n_binds; i++)
-        binds[ARRAY_LEN(ours) + i] = c->binds[i];
+        binds[n + i] = c->binds[i];
     full.binds = binds;
-    full.n_binds = ARRAY_LEN(ours) + c->n_binds;
+    full.n_binds = n + c->n_binds;
     full.timeout_s = c->config->build_timeout;
     container_network_env(c->env);
     int status = 0, r = container_run(&full, out, &status, err);

@@ -1,4 +1,4 @@
-/* The folder a build's container sees as /davit, its to write to:
+/* The folder a build's container sees as /davit, its to write to (a builder's: out/ only):
  *     lib/…              our scripts
  *     buildpacks/000/…   copies of the buildpacks, in order
  *     env/NAME           config variables

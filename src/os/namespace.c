@@ -121,11 +121,13 @@ static bool stands_above(const struct strv *layers, size_t i)
 static int overlay_options(struct fds *fds, const struct strv *layers, const char *upper,
                            const char *work, struct buf *ret, struct err *err)
 {
-    int up = open_folder(fds, upper, err);
-    int wk = up < 0 ? up : open_folder(fds, work, err);
+    int up = upper ? open_folder(fds, upper, err) : 0;
+    int wk = up < 0 || !upper ? up : open_folder(fds, work, err);
     if (wk < 0)
         return wk;
-    buf_addf(ret, "upperdir=%d,workdir=%d,lowerdir=", up, wk);
+    if (upper)
+        buf_addf(ret, "upperdir=%d,workdir=%d,", up, wk);
+    buf_adds(ret, "lowerdir=");
     const char *colon = "";
     for (size_t i = layers->n; i-- > 0;) {
         if (stands_above(layers, i))
@@ -152,7 +154,9 @@ int mount_overlay(const struct strv *layers, const char *upper, const char *work
     _cleanup_close_ int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (back < 0 || chdir("/proc/self/fd") < 0)
         return err_errno(err, "entering /proc/self/fd");
-    if (mount("overlay", target, "overlay", MS_NODEV, options.ptr) < 0)
+    /* Where nothing can be written no device can be made; and who mounts in there, as root of a
+     * user namespace, could not do without what is forbidden here. */
+    if (mount("overlay", target, "overlay", upper ? MS_NODEV : 0, options.ptr) < 0)
         r = err_errno(err, "mounting %zu layers at %s", layers->n, target);
     if (fchdir(back) < 0 && r == 0)
         r = err_errno(err, "going back to the working folder");

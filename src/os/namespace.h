@@ -20,9 +20,9 @@ int namespace_network(struct err *err);
 int namespace_user(uid_t owner, uid_t base, const char *path, struct err *err);
 
 /* Mounts `layers` (folders, bottom first, at least one; of those named twice the upper) as one tree
- * at `target`, writable through `upper` with `work` beside it. Names may hold any character; as
- * many layers as the kernel takes (500), since they are handed over as descriptors, not as one long
- * option. */
+ * at `target`, writable through `upper` with `work` beside it, or (both NULL, two layers at least)
+ * by nobody. Names may hold any character; as many layers as the kernel takes (500), since they are
+ * handed over as descriptors, not as one long option. */
 int mount_overlay(const struct strv *layers, const char *upper, const char *work,
                   const char *target, struct err *err);
 /* Makes a file (a program) read-only, for whoever sees it in this mount namespace. */

@@ -432,6 +432,33 @@ def test_a_secret_is_mounted_into_a_dockerfiles_step_and_stays_out_of_the_image(
     wait_for(lambda: f"digest {digest} - seen 0" in davit.cli("logs", "-a", "sealed"), "the digest of the secret")
 
 
+BREAK_OUT = r"""
+my ($way, $root) = @ARGV;
+unless ($root) {
+    mkdir "/x"; chroot "/x"; chdir ".." for 1 .. 64; chroot "."; $root = "/";
+}
+print "$way: builder met\n" if -e "$root/davit/lib/dockerfile";
+for my $file (qw(usr/bin/buildah usr/bin/bash davit/lib/dockerfile davit/lib/storage.conf root/.bashrc etc/evil)) {
+    print "$way: wrote $file of the builder\n"
+        if -e "$root/davit/lib/dockerfile" && open my $f, ">>", "$root/$file";
+}
+open my $status, "/proc/1/status";
+/^Seccomp:\s*(\d)/ and print "$way: filter $1\n" while <$status>;
+"""
+
+
+def test_a_step_of_a_dockerfile_gets_nothing_run_by_its_builder(davit):
+    """Mounts that lead out of their stage (CVE-2024-1753, -9675), and the oldest way out of a chroot."""
+    trap = lambda kind: f"RUN --mount=type={kind},from=trap,source=/host,target=/mnt,rw perl /break.pl {kind} /mnt\n"
+    folder = create(davit, "trapped", {
+        "break.pl": BREAK_OUT, "Procfile": "worker: sleep 1000\n",
+        "Dockerfile": "FROM davit/run AS trap\nRUN ln -s / /host\nFROM davit/run\nCOPY break.pl /break.pl\n"
+                      + trap("bind") + trap("cache") + "RUN perl /break.pl chroot\n"})
+    out = davit.push(folder)
+    assert "bind: filter 2" in out and "cache: filter 2" in out and "chroot: filter 2" in out, out
+    assert "bind: builder met" not in out and "cache: builder met" not in out and "wrote" not in out, out
+
+
 def test_an_image_is_deployed_as_it_is(davit, tmp_path):
     layout = davit.root / "var/cache/davit/build/layouts/run"
     if not layout.exists():
