@@ -1,5 +1,6 @@
 #include "build/fetch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include "build/container.h"
@@ -11,13 +12,22 @@ enum { FETCH_TIMEOUT = 300, URL_MAX = 2048 };
 
 /* --- what it names --------------------------------------------------------------------------- */
 
-static bool has_scheme(struct str url)
+static bool is_plain_http(struct str url) { return str_starts(url, STR("http://")); }
+
+/* Whether the host of "http://HOST:PORT/…" is a word of build_services. */
+static bool is_service(const struct config *c, struct str url)
 {
-    static const char *const schemes[] = {"https://", "http://", "git://", "ssh://", "file:///"};
-    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-        if (str_starts(url, str_of(schemes[i])))
+    struct str rest = {url.ptr + strlen("http://"), url.len - strlen("http://")};
+    struct str host = str_cut(&rest, '/'), words = str_of(c->build_services);
+    while (host.len && words.ptr)
+        if (str_eq(str_cut(&words, ' '), host))
             return true;
     return false;
+}
+
+static bool has_scheme(const struct config *c, struct str url)
+{
+    return str_starts(url, STR("https://")) || (is_plain_http(url) && is_service(c, url));
 }
 
 /* git takes what begins with '-' as an option, and "ext::" as a command. */
@@ -29,7 +39,8 @@ static bool is_plain(struct str s)
     return s.len && s.len <= URL_MAX && s.ptr[0] != '-';
 }
 
-int buildpack_url(const char *name, char **ret_url, char **ret_ref, struct err *err)
+int buildpack_url(const struct config *c, const char *name, char **ret_url, char **ret_ref,
+                  struct err *err)
 {
     struct str ref = str_of(name), url = str_cut(&ref, '#');
     struct str heroku = STR("heroku/");
@@ -37,9 +48,9 @@ int buildpack_url(const char *name, char **ret_url, char **ret_ref, struct err *
         str_starts(url, heroku) && !memchr(url.ptr + heroku.len, '/', url.len - heroku.len);
     if (!ref.ptr || !ref.len)
         ref = STR("HEAD");
-    if (!is_plain(url) || !is_plain(ref) || (!short_name && !has_scheme(url))) {
+    if (!is_plain(url) || !is_plain(ref) || (!short_name && !has_scheme(c, url))) {
         err_set(err, ERR_UNPROCESSABLE, "buildpack '%.100s' is no URL to fetch from", name);
-        return err_hint(err, "Give an https:// or git:// URL of a git repository or tarball, with "
+        return err_hint(err, "Give an https:// URL of a git repository or tarball, with "
                              "#ref behind it for a branch, tag or commit; or davit/NAME for one of "
                              "Davit's own.");
     }
@@ -68,43 +79,53 @@ struct fetch {
     const struct cancel *cancel;
     struct output *out;
     const char *dir;
-    const char *settings; /* git's, beside it */
+    bool plain; /* http will do */
 };
 
-/* Runs git in the folder, as the owner of the app's files, who is nobody on this machine. */
-static int git(const struct fetch *f, const char *const *words, struct err *err)
+static uid_t fetcher(const struct config *c) { return (uid_t)c->uid_base + APP_UID; }
+
+static void add_variables(const struct fetch *f, struct strv *ret)
 {
-    _cleanup_(strv_release) struct strv argv = {0}, env = {0};
     _cleanup_(map_release) struct map vars = {0};
-    long long uid = (long long)f->config->uid_base + APP_UID;
-    int status = 0;
-    strv_add(&argv, "setpriv");
-    strv_addf(&argv, "--reuid=%lld", uid);
-    strv_addf(&argv, "--regid=%lld", uid);
-    strv_add(&argv, "--clear-groups");
-    strv_add(&argv, "git");
-    strv_add(&argv, "-C");
-    strv_add(&argv, f->dir);
-    for (size_t i = 0; words[i]; i++)
-        strv_add(&argv, words[i]);
     container_network_env(&vars);
     map_set(&vars, "PATH", "/usr/local/bin:/usr/bin:/bin");
     map_set(&vars, "HOME", "/nonexistent");
     map_set(&vars, "GIT_CONFIG_NOSYSTEM", "1");
     map_set(&vars, "GIT_TERMINAL_PROMPT", "0");
-    map_set(&vars, "GIT_ALLOW_PROTOCOL", "https:http:git:ssh:file");
-    map_set(&vars, "GIT_CONFIG_GLOBAL", f->settings);
+    map_set(&vars, "GIT_ALLOW_PROTOCOL", f->plain ? "https:http" : "https");
+    map_set(&vars, "GIT_CONFIG_GLOBAL", "/dev/null");
     for (size_t i = 0; i < vars.n; i++)
-        strv_addf(&env, "%s=%s", vars.items[i].name, vars.items[i].value);
-    int r = cage_run(&(struct cage){.argv = (const char *const *)strv_argv(&argv),
+        strv_addf(ret, "%s=%s", vars.items[i].name, vars.items[i].value);
+}
+
+/* As the owner of the app's files, who is nobody on this machine. */
+static int run(const struct fetch *f, struct strv *argv, const char *what, struct err *err)
+{
+    _cleanup_(strv_release) struct strv env = {0};
+    int status = 0;
+    add_variables(f, &env);
+    int r = cage_run(&(struct cage){.argv = (const char *const *)strv_argv(argv),
                                     .env = (const char *const *)strv_argv(&env),
-                                    .out_owner = (uid_t)uid,
+                                    .out_owner = fetcher(f->config),
                                     .timeout_s = FETCH_TIMEOUT,
                                     .cancel = f->cancel},
                      f->out, &status, err);
     if (r == 0 && status != 0)
-        return err_set(err, ERR_UNPROCESSABLE, "git %s ended with status %d", words[0], status);
+        return err_set(err, ERR_UNPROCESSABLE, "%s ended with status %d", what, status);
     return r;
+}
+
+static int git(const struct fetch *f, const char *const *words, struct err *err)
+{
+    _cleanup_(strv_release) struct strv argv = {0};
+    _cleanup_free_ char *what = xasprintf("git %s", words[0]);
+    spawn_as(fetcher(f->config), &argv);
+    strv_add(&argv, "git");
+    strv_add(&argv, "-C");
+    strv_add(&argv, f->dir);
+    for (size_t i = 0; words[i]; i++)
+        strv_add(&argv, words[i]);
+    return run(f, &argv, what, err);
 }
 
 static int fetch_git(const struct fetch *f, const char *url, const char *ref, struct err *err)
@@ -113,12 +134,8 @@ static int fetch_git(const struct fetch *f, const char *url, const char *ref, st
     const char *const init[] = {"init", "-q", NULL};
     const char *const get[] = {"fetch", "-q", "--depth=1", "--no-tags", "--", url, ref, NULL};
     const char *const checkout[] = {"checkout", "-q", "-f", "--detach", "FETCH_HEAD", NULL};
-    /* Whoever owns a repository of this machine: nobody's files but the world's can be read. */
-    const struct str settings = STR("[safe]\n\tdirectory = *\n");
     bool before = path_exists(inner);
-    int r = file_replace(f->settings, settings, 0644, err);
-    if (!r && !before)
-        r = git(f, init, err);
+    int r = before ? 0 : git(f, init, err);
     if (!r)
         r = git(f, get, err);
     if (r == 0)
@@ -131,13 +148,38 @@ static int fetch_git(const struct fetch *f, const char *url, const char *ref, st
 
 /* --- tarballs -------------------------------------------------------------------------------- */
 
+void fetch_curl(const struct config *c, const char *protocols, struct strv *ret)
+{
+    spawn_as(fetcher(c), ret);
+    strv_add(ret, "curl");
+    strv_add(ret, "-qfsSL");
+    strv_add(ret, "--proto");
+    strv_add(ret, protocols);
+}
+
+int fetch_target(const struct config *c, const char *path, struct err *err)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, "removing %s", path);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || fchown(fd, fetcher(c), fetcher(c)) < 0)
+        return err_errno(err, "making %s", path);
+    return 0;
+}
+
 static int fetch_tarball(const struct fetch *f, struct image_store *images, const char *url,
                          struct err *err)
 {
     _cleanup_free_ char *tar = xasprintf("%s.tar", f->dir);
-    const char *const argv[] = {"curl", "-fsSL", "--proto", "=https,http", "--max-time", "300",
-                                "-o",   tar,     "--",      url,           NULL};
-    int r = spawn_run(argv, (struct str){0}, NULL, err);
+    _cleanup_(strv_release) struct strv argv = {0};
+    fetch_curl(f->config, f->plain ? "=https,http" : "=https", &argv);
+    strv_add(&argv, "-o");
+    strv_add(&argv, tar);
+    strv_add(&argv, "--");
+    strv_add(&argv, url);
+    int r = fetch_target(f->config, tar, err);
+    if (!r)
+        r = run(f, &argv, "curl", err);
     if (!r)
         r = dir_remove(f->dir, err);
     if (!r)
@@ -156,9 +198,8 @@ static int fetch_tarball(const struct fetch *f, struct image_store *images, cons
 
 static int make_dir(const struct config *c, const char *dir, struct err *err)
 {
-    uid_t owner = (uid_t)c->uid_base + APP_UID;
     int r = dir_make(dir, 0755, err);
-    if (!r && chown(dir, owner, owner) < 0)
+    if (!r && chown(dir, fetcher(c), fetcher(c)) < 0)
         r = err_errno(err, "making %s", dir);
     return r;
 }
@@ -171,11 +212,11 @@ int fetch_buildpack(const struct config *c, struct image_store *images, const ch
     _cleanup_free_ char *url = NULL, *ref = NULL;
     text_hash(str_of(name), hash);
     _cleanup_free_ char *own = path_join(dir, "%.16s", hash);
-    _cleanup_free_ char *settings = xasprintf("%s.gitconfig", own);
-    struct fetch f = {.config = c, .cancel = cancel, .out = out, .dir = own, .settings = settings};
-    int r = buildpack_url(name, &url, &ref, err);
+    struct fetch f = {.config = c, .cancel = cancel, .out = out, .dir = own};
+    int r = buildpack_url(c, name, &url, &ref, err);
     if (r < 0)
         return r;
+    f.plain = is_plain_http(str_of(url));
     output_step(out, "Fetching buildpack %s", name);
     r = make_dir(c, own, err);
     if (!r)

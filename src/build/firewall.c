@@ -118,8 +118,8 @@ static void add_build_chain(const struct config *c, struct buf *ret)
              " chain build {\n"
              "  ct mark %lld accept\n"
              "  oifname { \"%s\", \"davit*\" } reject\n"
-             "  ip daddr 169.254.0.0/16 reject\n"
-             "  ip6 daddr fe80::/10 reject\n"
+             "  ip daddr { 169.254.0.0/16, 100.100.100.200 } reject\n" /* clouds' metadata */
+             "  ip6 daddr { fe80::/10, fd00:ec2::254 } reject\n"
              "  fib daddr type { broadcast, multicast, anycast } reject\n"
              "  meta l4proto { tcp, udp } th dport 53 accept\n",
              first + MARK_ALLOWED, c->bridge);

@@ -71,7 +71,7 @@ static int add_node(struct work *w, const char *range, struct strv *run, struct 
 {
     _cleanup_free_ char *name = NULL;
     const char *before = node_before(w, range);
-    int r = stack_find_node(range, &name, err);
+    int r = stack_find_node(w->config, range, &name, err);
     if (r == -ERR_UNAVAILABLE && before) {
         output_warning(&w->out, "%s; the Node.js of the last push is used", err->msg);
         name = xstrdup(before);

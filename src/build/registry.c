@@ -5,6 +5,7 @@
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
 
+#include "build/fetch.h"
 #include "build/semver.h"
 #include "os/spawn.h"
 
@@ -86,16 +87,24 @@ static int unreachable(struct err *err)
     return -ERR_UNAVAILABLE;
 }
 
-int registry_find(const char *package, const char *range, struct registry_package *ret,
-                  struct err *err)
+static int download(const struct config *c, const char *const *words, struct buf *ret,
+                    struct err *err)
+{
+    _cleanup_(strv_release) struct strv argv = {0};
+    fetch_curl(c, "=https", &argv);
+    for (size_t i = 0; words[i]; i++)
+        strv_add(&argv, words[i]);
+    return spawn_run((const char *const *)strv_argv(&argv), (struct str){0}, ret, err);
+}
+
+int registry_find(const struct config *c, const char *package, const char *range,
+                  struct registry_package *ret, struct err *err)
 {
     _cleanup_free_ char *url = xasprintf("https://registry.npmjs.org/%s", package);
     _cleanup_(buf_release) struct buf document = BUF_CAP(DOCUMENT_MAX);
-    const char *const argv[] = {
-        "curl",       "-fsSL", "--proto", "=https",
-        "--max-time", "60",    "-H",      "Accept: application/vnd.npm.install-v1+json",
-        "--",         url,     NULL};
-    if (spawn_run(argv, (struct str){0}, &document, err) < 0)
+    const char *const words[] = {
+        "--max-time", "60", "-H", "Accept: application/vnd.npm.install-v1+json", "--", url, NULL};
+    if (download(c, words, &document, err) < 0)
         return unreachable(err);
     return registry_choose(buf_str(&document), range, ret, err);
 }
@@ -120,14 +129,17 @@ static int hash_file(const char *path, char ret[BASE64_ENCODE_RAW_LENGTH(SHA512_
     return 0;
 }
 
-int registry_download(const struct registry_package *p, const char *to, struct err *err)
+int registry_download(const struct config *c, const struct registry_package *p, const char *to,
+                      struct err *err)
 {
-    const char *const argv[] = {"curl", "-fsSL", "--proto", "=https", "--max-time", "600",
-                                "-o",   to,      "--",      p->url,   NULL};
+    const char *const words[] = {"--max-time", "600", "-o", to, "--", p->url, NULL};
     char hash[BASE64_ENCODE_RAW_LENGTH(SHA512_DIGEST_SIZE) + 1];
-    if (spawn_run(argv, (struct str){0}, NULL, err) < 0)
+    int r = fetch_target(c, to, err);
+    if (r < 0)
+        return r;
+    if (download(c, words, NULL, err) < 0)
         return unreachable(err);
-    int r = hash_file(to, hash, err);
+    r = hash_file(to, hash, err);
     if (r < 0)
         return r;
     if (!str_starts(str_of(p->integrity), STR("sha512-")) || !streq(p->integrity + 7, hash))

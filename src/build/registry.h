@@ -2,7 +2,7 @@
 #ifndef BUILD_REGISTRY_H
 #define BUILD_REGISTRY_H
 
-#include "base/str.h"
+#include "model/config.h"
 
 struct registry_package {
     char *version, *url;
@@ -12,10 +12,11 @@ struct registry_package {
 void registry_package_release(struct registry_package *p);
 /* The newest version of `package` in the range; even major versions, which are those with long-term
  * support, are preferred. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
-int registry_find(const char *package, const char *range, struct registry_package *ret,
-                  struct err *err);
+int registry_find(const struct config *c, const char *package, const char *range,
+                  struct registry_package *ret, struct err *err);
 /* Downloads it to the file `to` and checks that it is what the registry promised. */
-int registry_download(const struct registry_package *p, const char *to, struct err *err);
+int registry_download(const struct config *c, const struct registry_package *p, const char *to,
+                      struct err *err);
 
 /* Chooses from the registry's document about a package. Pure. */
 int registry_choose(struct str document, const char *range, struct registry_package *ret,

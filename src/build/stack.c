@@ -138,10 +138,10 @@ int stack_layers(const struct stacks *s, const char *name, struct strv *ret, str
     return r ? r : make_missing(s, &f.recipe, ret, err);
 }
 
-int stack_find_node(const char *range, char **ret, struct err *err)
+int stack_find_node(const struct config *c, const char *range, char **ret, struct err *err)
 {
     _cleanup_(registry_package_release) struct registry_package p = {0};
-    int r = registry_find(NODE_PACKAGE, range, &p, err);
+    int r = registry_find(c, NODE_PACKAGE, range, &p, err);
     if (r < 0)
         return err_wrap(err, "engines.node in package.json");
     *ret = xasprintf("node-%s", p.version);

@@ -38,6 +38,6 @@ int stack_make(const struct stacks *s, const struct recipe *r, const struct strv
                const char *ref, char **ret_diff_id, struct err *err);
 
 /* The name of the recipe of the newest node in an npm range; asks the npm registry. */
-int stack_find_node(const char *range, char **ret, struct err *err);
+int stack_find_node(const struct config *c, const char *range, char **ret, struct err *err);
 
 #endif

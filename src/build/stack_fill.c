@@ -258,9 +258,9 @@ static int fetch(const struct stacks *s, const struct recipe *r, const char *dir
     _cleanup_(registry_package_release) struct registry_package p = {0};
     const char *at = strrchr(r->npm, '@'); /* a name may begin with one */
     _cleanup_free_ char *package = xstrndup(r->npm, (size_t)(at - r->npm));
-    int e = registry_find(package, at + 1, &p, err);
+    int e = registry_find(s->config, package, at + 1, &p, err);
     if (!e)
-        e = registry_download(&p, tar, err);
+        e = registry_download(s->config, &p, tar, err);
     if (!e)
         e = unpack_file(s, tar, dir, err);
     return e ? e : call_it_package(dir, err);

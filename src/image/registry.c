@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 
 #include "image/internal.h"
 #include "os/file.h"
 #include "os/spawn.h"
 
-enum { LOOK_MS = 100, SAID_MAX = 64 * 1024 };
+/* skopeo runs as nobody of image users, whom the rules of builds keep off this machine's own
+ * services, wherever a registry's redirects and realms lead. */
+enum { LOOK_MS = 100, SAID_MAX = 64 * 1024, AUTH_MAX = 1 << 20, NOBODY = 65534 };
 
 /* Registries on this machine speak plain HTTP, as with Docker. */
 static bool is_local_registry(const char *reference)
@@ -38,14 +41,13 @@ static int failed(struct image_store *s, struct str said, const char *source, st
     const char *last = said.len ? memrchr(said.ptr, '\n', said.len) : NULL;
     _cleanup_free_ char *line = last ? xstrndup(last + 1, said.len - (size_t)(last + 1 - said.ptr))
                                      : xstrndup(said.len ? said.ptr : "", said.len);
-    const char *msg = what_skopeo_said(line);
+    const char *msg = what_skopeo_said(line), *registry = source + strlen("docker://");
     if (strstr(msg, "file too large")) /* EFBIG: see registry_fetch */
         return err_set(err, ERR_TOO_LARGE, "a layer is larger than the limit");
     if (strstr(msg, "no space left"))
         return err_set(err, ERR_NO_SPACE, "%s", msg);
     if (strstr(msg, "unauthorized") || strstr(msg, "denied") ||
         strstr(msg, "authentication required")) {
-        const char *registry = source + strlen("docker://");
         err_set(err, ERR_FORBIDDEN, "%s", msg);
         return err_hint(err,
                         "If the image is there, the registry wants a password. As root on the "
@@ -55,7 +57,13 @@ static int failed(struct image_store *s, struct str said, const char *source, st
     }
     if (strstr(msg, "unknown") || strstr(msg, "not found"))
         return err_set(err, ERR_NOT_FOUND, "%s", msg);
-    return err_set(err, ERR_UNAVAILABLE, "%s", msg);
+    err_set(err, ERR_UNAVAILABLE, "%s", msg);
+    if (is_local_registry(registry))
+        return err_hint(err,
+                        "The server's own services are closed to builds. An admin can open "
+                        "this one: build_services = %.*s in davit.conf",
+                        (int)strcspn(registry, "/"), registry);
+    return -ERR_UNAVAILABLE;
 }
 
 /* What it says until it closes its end; -ERR_CANCELLED. */
@@ -78,7 +86,8 @@ static int listen_to(int from, struct buf *ret, struct err *err)
 }
 
 /* It dies with us and when we are interrupted. */
-static int run(struct image_store *s, const char *const *argv, const char *source, struct err *err)
+static int run(struct image_store *s, const char *const *argv, int auth, const char *source,
+               struct err *err)
 {
     int p[2];
     if (pipe2(p, O_CLOEXEC) < 0)
@@ -86,10 +95,12 @@ static int run(struct image_store *s, const char *const *argv, const char *sourc
     _cleanup_close_ int from = p[0], to = p[1], pidfd = -1;
     _cleanup_(buf_release) struct buf said = BUF_CAP(SAID_MAX);
     struct err why;
-    pid_t pid = spawn_start(
-        &(struct spawn){
-            .argv = argv, .fds = {-1, -1, to}, .die_with_parent = true, .pidfd = &pidfd},
-        &why);
+    pid_t pid = spawn_start(&(struct spawn){.argv = argv,
+                                            .fds = {-1, -1, to},
+                                            .fd3 = auth,
+                                            .die_with_parent = true,
+                                            .pidfd = &pidfd},
+                            &why);
     if (pid < 0)
         return err_set(err, ERR_UNAVAILABLE, "%s", why.msg);
     close(TAKE_FD(to));
@@ -100,29 +111,53 @@ static int run(struct image_store *s, const char *const *argv, const char *sourc
     return r || status == 0 ? r : failed(s, str_trim(buf_str(&said)), source, err);
 }
 
+/* The passwords are root's file; skopeo gets what is in it as /proc/self/fd/3. 0: there are none.
+ */
+static int open_auth(const struct image_store *s, int *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(AUTH_MAX);
+    if (!s->authfile || !path_exists(s->authfile))
+        return 0;
+    int r = file_read(s->authfile, &text, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = memfd_create("registries.json", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, "handing over %s", s->authfile);
+    if ((r = fd_write_all(fd, text.ptr, text.len, err)) < 0)
+        return r;
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
 int registry_fetch(struct image_store *s, const char *source, const struct unpack_limits *limits,
                    const char *tmp, const char *layout, struct err *err)
 {
-    _cleanup_free_ char *target = xasprintf("oci:%s:image", layout);
-    _cleanup_free_ char *tmpdir = xasprintf("--tmpdir=%s", tmp);
-    _cleanup_free_ char *auth = xasprintf("--src-authfile=%s", s->authfile ? s->authfile : "");
-    bool local = is_local_registry(source + strlen("docker://"));
+    uid_t nobody = s->uid_base + NOBODY;
+    _cleanup_close_ int auth = -1;
     _cleanup_(strv_release) struct strv argv = {0};
+    bool local = is_local_registry(source + strlen("docker://"));
+    int r = open_auth(s, &auth, err);
+    if (!r && chown(tmp, nobody, nobody) < 0)
+        r = err_errno(err, "handing over %s", tmp);
+    if (r < 0)
+        return r;
+    spawn_as(nobody, &argv);
     if (limits && limits->bytes) {
         strv_add(&argv, "prlimit"); /* twice: names of files count in a tar, too */
         strv_addf(&argv, "--fsize=%llu", 2 * (unsigned long long)limits->bytes);
     }
-    /* No policy file is needed: every digest is checked here. */
-    const char *const words[] = {
-        "skopeo", "--insecure-policy", tmpdir,
-        "copy",   "--quiet",           local ? "--src-tls-verify=false" : "--src-tls-verify=true"};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        strv_add(&argv, words[i]);
-    if (s->authfile && path_exists(s->authfile))
-        strv_add(&argv, auth);
+    strv_add(&argv, "skopeo");
+    strv_add(&argv, "--insecure-policy"); /* every digest is checked here */
+    strv_addf(&argv, "--tmpdir=%s", tmp);
+    strv_add(&argv, "copy");
+    strv_add(&argv, "--quiet");
+    strv_addf(&argv, "--src-tls-verify=%s", local ? "false" : "true");
+    if (auth >= 0)
+        strv_add(&argv, "--src-authfile=/proc/self/fd/3");
     strv_add(&argv, "--");
     strv_add(&argv, source);
-    strv_add(&argv, target);
-    int r = run(s, (const char *const *)strv_argv(&argv), source, err);
+    strv_addf(&argv, "oci:%s:image", layout);
+    r = run(s, (const char *const *)strv_argv(&argv), auth < 0 ? 0 : auth, source, err);
     return r == -ERR_TOO_LARGE && limits && limits->hint ? err_hint(err, "%s", limits->hint) : r;
 }

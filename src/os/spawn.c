@@ -155,6 +155,19 @@ static pid_t start(const struct spawn *s, const struct cgroup_gate *gate, struct
     return pid;
 }
 
+void spawn_as(uid_t uid, struct strv *ret)
+{
+    strv_add(ret, "setpriv");
+    strv_addf(ret, "--reuid=%u", uid);
+    strv_addf(ret, "--regid=%u", uid);
+    strv_add(ret, "--clear-groups");
+    strv_add(ret, "--bounding-set=-all");
+    strv_add(ret, "--no-new-privs");
+    strv_add(ret, "--pdeathsig=keep"); /* which the kernel forgets when the user changes */
+    strv_add(ret, "env");
+    strv_add(ret, "HOME=/nonexistent");
+}
+
 pid_t spawn_start(const struct spawn *s, struct err *err)
 {
     struct cgroup_gate gate = {0};

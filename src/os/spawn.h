@@ -27,6 +27,9 @@ struct spawn {
     int *pidfd;
 };
 
+/* The words before a program's own that make it nobody on this machine: user and group `uid`, no
+ * rights and no way to any, no home. It still dies with its parent. */
+void spawn_as(uid_t uid, struct strv *ret);
 /* Starts it; returns the pid, or -code. A program that can't be executed is an error here, not an
  * exit status. */
 pid_t spawn_start(const struct spawn *s, struct err *err);

@@ -12,8 +12,20 @@ from pathlib import Path
 import apps
 import pytest
 from davit import Davit, free_port, wait_for
+from forge import Forge
 
 UNCHANGED = "Dependencies unchanged, using the cached ones"
+
+
+@pytest.fixture(scope="module")
+def davit():
+    """Its builds reach a forge of ours on loopback, and a port at which we may listen."""
+    with Forge(free_port()) as forge, socket.socket() as silent:
+        silent.bind(("127.0.0.1", free_port()))
+        forge.silent = silent
+        with Davit(build_services=f"127.0.0.1:{forge.port} 127.0.0.1:{silent.getsockname()[1]}") as d:
+            d.forge = forge
+            yield d
 
 
 def create(davit, name, files):
@@ -138,15 +150,13 @@ def test_run_mounted_noexec():
 
 
 @pytest.fixture
-def buildpack(tmp_path_factory):
-    """A git repository with a buildpack that anybody may read: make(name, bin/compile, …) gives its URL."""
-    made = []
+def buildpack(davit, tmp_path):
+    """A git repository with a buildpack at the forge: make(name, bin/compile, …) gives its URL."""
+    davit.forge.repositories = tmp_path
 
-    def make_one(name, compile_step, release="", detect="echo " ):
-        folder = Path(subprocess.run(["mktemp", "-d", "/tmp/pack.XXXXXX"], check=True, capture_output=True,
-                                     text=True).stdout.strip())
-        made.append(folder)
-        (folder / "bin").mkdir()
+    def make_one(name, compile_step, release="", detect="echo "):
+        folder = tmp_path / f"{name}.git"
+        (folder / "bin").mkdir(parents=True)
         for part, text in {"detect": f"{detect}{name}", "compile": compile_step,
                            "release": f"cat <<'END'\n{release}\nEND"}.items():
             (folder / "bin" / part).write_text(f"#!/bin/sh\nset -e\n{text}\n")
@@ -154,12 +164,9 @@ def buildpack(tmp_path_factory):
         for words in (["init", "-q", "-b", "main"], ["add", "-A"],
                       ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):
             subprocess.run(["git", "-C", folder, *words], check=True)
-        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-        return f"file://{folder}"
+        return f"{davit.forge.url}/{name}.git"
 
-    yield make_one
-    for folder in made:
-        subprocess.run(["rm", "-rf", folder])
+    return make_one
 
 
 def test_classic_buildpacks_in_order(davit, buildpack):
@@ -186,12 +193,37 @@ def test_buildpacks_that_fail_say_which(davit, buildpack):
     folder = create(davit, "broken", {".buildpacks": bad + "\n", "Procfile": "web: x\n"})
     done = davit.push(folder, ok=False)
     assert done.returncode and "trying" in done.stderr and "Push rejected, failed to compile Broken app" in done.stderr
-    davit.commit(folder, {".buildpacks": "file:///nowhere/at/all\n"})
+    davit.commit(folder, {".buildpacks": f"{davit.forge.url}/nowhere/at/all\n"})
     done = davit.push(folder, ok=False)
-    assert done.returncode and "file:///nowhere/at/all" in done.stderr
+    assert done.returncode and f"{davit.forge.url}/nowhere/at/all" in done.stderr
     davit.commit(folder, {".buildpacks": "-upload-pack=touch\n"})
     done = davit.push(folder, ok=False)
     assert done.returncode and "is no URL" in done.stderr
+
+
+def test_buildpacks_and_images_are_not_fetched_from_this_machine(davit):
+    """But from what build_services names. Redirects and realms lead nowhere else either."""
+    folder = create(davit, "fetcher", {"Procfile": "web: x\n"})
+    with Forge() as hidden:
+        davit.forge.redirect = hidden.url
+        for url, why in ((f"{hidden.url}/x.git", "is no URL"), ("file:///etc", "is no URL"), ("git://127.0.0.1/x", "is no URL"),
+                         (f"https://127.0.0.1:{hidden.port}/x.git", "fetching buildpack"),
+                         (f"https://127.0.0.1:{hidden.port}/x.tgz", "fetching buildpack"),
+                         (f"{davit.forge.url}/away/x.git", "fetching buildpack"),
+                         (f"{davit.forge.url}/away/x.tgz", "fetching buildpack")):
+            davit.commit(folder, {".buildpacks": url + "\n"})
+            done = davit.push(folder, ok=False)
+            assert done.returncode and why in done.stderr, done.stderr
+        assert any(path.startswith("/away/x.git") for path in davit.forge.heard)
+        assert any(path.startswith("/away/x.tgz") for path in davit.forge.heard)
+        deploy = lambda host: davit.cli("deploy", "-a", "fetcher", "--image", f"docker://{host}/x:1", ok=False)
+        done = deploy(f"127.0.0.1:{hidden.port}")
+        assert done.returncode and f"build_services = 127.0.0.1:{hidden.port}" in done.stdout + done.stderr
+        davit.forge.realm = hidden.url + "/token"
+        done = deploy(f"127.0.0.1:{davit.forge.port}")
+        davit.forge.realm = None
+        assert done.returncode and hidden.url in done.stdout + done.stderr
+        assert not hidden.heard
 
 
 def test_a_build_is_nobody_on_this_machine(davit):
@@ -475,6 +507,14 @@ def test_an_image_is_deployed_as_it_is(davit, tmp_path):
                     "--config.user", "app", "--config.cmd", "perl", "--config.cmd", "-e", "--config.cmd", server], check=True)
     davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/image:latest")
     assert davit.get("taken")[:2] == (200, "it!")
+    davit.forge.layout, davit.forge.password, image = tmp_path / "image", "shop:pass", f"127.0.0.1:{davit.forge.port}/shop:1"
+    done = davit.cli("deploy", "-a", "taken", "--image", image, ok=False)
+    assert done.returncode and "skopeo login --authfile" in done.stdout + done.stderr
+    logins = davit.root / "etc/davit/registries.json"
+    subprocess.run(["skopeo", "login", "--tls-verify=false", "--authfile", logins, "-u", "shop", "-p", "pass",
+                    f"127.0.0.1:{davit.forge.port}"], check=True, stdout=subprocess.DEVNULL)
+    davit.cli("deploy", "-a", "taken", "--image", image)
+    logins.unlink()
     done = davit.cli("deploy", "-a", "taken", "--image", f"oci:{tmp_path}/nothing", ok=False)
     assert done.returncode and "nothing" in done.stderr + done.stdout
     assert davit.get("taken")[:2] == (200, "it!")
@@ -496,12 +536,11 @@ def test_old_builds_are_forgotten(davit):
 
 def test_a_cancelled_fetch_of_an_image_ends(davit, tmp_path):
     davit.cli("apps", "create", "slow", cwd=tmp_path)
-    with socket.socket() as registry:  # it takes connections and says nothing
-        registry.bind(("127.0.0.1", 0))
+    with contextlib.nullcontext(davit.forge.silent) as registry:  # it takes connections and says nothing
         registry.listen()
         image = f"127.0.0.1:{registry.getsockname()[1]}/x:1"
         fetching = lambda: [p for p in Path("/proc").glob("[0-9]*/cmdline")
-                            if (words := p.read_bytes().split(b"\0"))[0] == b"skopeo" and f"docker://{image}".encode() in words]
+                            if (words := p.read_bytes().split(b"\0"))[0] in (b"skopeo", b"setpriv", b"env", b"prlimit") and f"docker://{image}".encode() in words]
         start = lambda: subprocess.Popen(["davit", "deploy", "-a", "slow", "--image", image], env=davit.env,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for end in (signal.SIGKILL, signal.SIGTERM):

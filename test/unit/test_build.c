@@ -591,30 +591,48 @@ static void the_newest_that_served_are_retained(void **state)
 static void buildpack_urls_are_taken_apart(void **state)
 {
     (void)state;
+    const struct config c = {.build_services = (char *)"127.0.0.1:80 127.0.0.1:5000"};
     const struct {
         const char *name, *url, *ref;
     } good[] = {
         {"https://example.com/a.git", "https://example.com/a.git", "HEAD"},
         {"https://example.com/a.git#v1.2", "https://example.com/a.git", "v1.2"},
         {"heroku/nodejs", "https://github.com/heroku/heroku-buildpack-nodejs", "HEAD"},
-        {"file:///srv/pack#main", "file:///srv/pack", "main"},
+        {"http://127.0.0.1:5000/a.git#main", "http://127.0.0.1:5000/a.git", "main"},
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         char *url = NULL, *ref = NULL;
-        assert_int_equal(buildpack_url(good[i].name, &url, &ref, NULL), 0);
+        assert_int_equal(buildpack_url(&c, good[i].name, &url, &ref, NULL), 0);
         assert_string_equal(url, good[i].url);
         assert_string_equal(ref, good[i].ref);
         free(url);
         free(ref);
     }
-    const char *const bad[] = {
-        "",     "nonsense",     "-uhttps://x", "ext::sh -c x", "https://a b",
-        "/etc", "https://x#-x", "heroku/",     "heroku/a/b",   "file://host/x"};
+    const char *const bad[] = {"",
+                               "nonsense",
+                               "-uhttps://x",
+                               "ext::sh -c x",
+                               "https://a b",
+                               "/etc",
+                               "https://x#-x",
+                               "heroku/",
+                               "heroku/a/b",
+                               "file://host/x",
+                               "file:///srv/pack",
+                               "git://host/x",
+                               "ssh://host/x",
+                               "http://host/x",
+                               "http://127.0.0.1:8/x",
+                               "http://127.0.0.1/x",
+                               "http://127.0.0.1:5000@host/x",
+                               "git@host:x",
+                               "http:///x",
+                               "FILE:///x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char *url, *ref;
         struct err err;
         if (strcmp(bad[i], "heroku/") &&
-            buildpack_url(bad[i], &url, &ref, &err) != -ERR_UNPROCESSABLE)
+            buildpack_url(&c, bad[i], &url, &ref, &err) != -ERR_UNPROCESSABLE)
             fail_msg("'%s' was taken", bad[i]);
     }
 }
@@ -670,7 +688,7 @@ static void nft_takes_the_rules(void **state)
     assert_non_null(strstr(rules.ptr, "ip6 daddr ::1 tcp dport 5001 ct mark set 70003"));
     assert_non_null(strstr(rules.ptr, "skuid 70000-135535"));
     assert_non_null(strstr(rules.ptr, "tcp dport 3128 ct mark set 70003"));
-    assert_non_null(strstr(rules.ptr, "169.254.0.0/16 reject"));
+    assert_non_null(strstr(rules.ptr, "{ 169.254.0.0/16, 100.100.100.200 } reject"));
     /* a SYN that brings data with it */
     assert_non_null(strstr(rules.ptr, "tcp doff 10 ip length != 60 reject"));
     assert_non_null(strstr(rules.ptr, "tcp doff 10 ip6 length != 40 reject"));
