@@ -52,7 +52,16 @@ RESOLVED = Path("/run/systemd/resolve/resolv.conf")
 
 
 @pytest.fixture(scope="module")
-def machine(resolvers):
+def stocked():
+    """What is built with is in the harness's cache before there is no way to Debian any more."""
+    with Davit() as d:
+        folder = d.checkout({"Dockerfile": "FROM davit/build\nCMD sleep 1000\n", "Procfile": "worker: sleep 1000\n"})
+        d.create_app("stock", folder)
+        d.push(folder)
+
+
+@pytest.fixture(scope="module")
+def machine(stocked, resolvers):
     ns = Namespace("machine")
     with ns:
         run("mount", "--bind", resolvers, RESOLVED if RESOLVED.exists() else "/etc/resolv.conf")
