@@ -2,10 +2,13 @@
 import contextlib
 import fcntl
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import apps
 import pytest
+from davit import wait_for
 
 IDENTITY = b"A U Thor <author@example.com> 1112911993 -0700"
 
@@ -120,17 +123,25 @@ def turn_held(davit, app):
     """Pushes of the app wait, as behind another one, until the block ends."""
     with open(davit.state / f"git/{app}.git/davit.turn") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
+        yield turn
 
 
-def start_push(davit, folder, *what):
+def waiting(turn):
+    """How many processes the kernel has queued at the lock."""
+    inode = f":{os.fstat(turn.fileno()).st_ino} "
+    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def start_push(davit, turn, folder, *what):
     """A push that has come to wait for its turn; queued pushes get it in the order they came."""
+    before = waiting(turn)
     push = subprocess.Popen(["git", "-C", folder, "push", "davit", *what], env=davit.env, stderr=subprocess.PIPE, text=True)
     said = ""
     while "Waiting for" not in said:
         line = push.stderr.readline()
         assert line, f"the push ended: {said}"
         said += line
+    wait_for(lambda: waiting(turn) > before, "the push at the lock")
     return push
 
 
@@ -147,8 +158,8 @@ def meeting(davit, name):
 
 
 def push_both(davit, app, first, second, *what):
-    with turn_held(davit, app):
-        pushes = [start_push(davit, first, "main"), start_push(davit, second, *(what or ["main"]))]
+    with turn_held(davit, app) as turn:
+        pushes = [start_push(davit, turn, first, "main"), start_push(davit, turn, second, *(what or ["main"]))]
     return [(push.stderr.read(), push.wait())[::-1] for push in pushes]
 
 
@@ -176,8 +187,8 @@ def test_a_waiting_push_that_lacks_the_first_is_told_so(davit):
     davit.git(first, "reset", "-q", "--hard", "HEAD~1")
     davit.commit(first, apps.static("forced"))
     davit.commit(second, apps.static("third"))
-    with turn_held(davit, "miss"):
-        pushes = [start_push(davit, folder, "--force", "main") for folder in (first, second)]
+    with turn_held(davit, "miss") as turn:
+        pushes = [start_push(davit, turn, folder, "--force", "main") for folder in (first, second)]
     assert [push.communicate() and push.returncode for push in pushes] == [0, 1]
     assert davit.get("miss")[1] == "forced"
     davit.push(second, True, "main", "--force")
