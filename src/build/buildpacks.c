@@ -44,9 +44,11 @@ static int read_names(const char *dir, const struct app_json *app, struct list *
                       struct err *err)
 {
     int r = read_list(dir, ret, err);
-    for (size_t i = 0; !r && !ret->n && i < app->buildpacks.n; i++)
+    if (r < 0 || ret->n)
+        return r;
+    for (size_t i = 0; i < app->buildpacks.n; i++)
         add(ret, str_of(app->buildpacks.items[i]));
-    return r;
+    return 0;
 }
 
 int buildpacks_named(const char *dir, const struct app_json *app, bool *ret, struct err *err)
@@ -71,10 +73,28 @@ static int no_language(const char *dir, struct err *err)
                     known.ptr);
 }
 
+/* Heroku's refuse to run on a stack that isn't Heroku's. */
 const struct language *buildpack_ours(const char *name)
 {
-    struct str s = str_of(name);
-    return language_named(str_starts(s, STR("davit/")) ? name + 6 : name);
+    static const char *const stems[] = {"davit/", "heroku/", "heroku-community/",
+                                        "https://github.com/heroku/heroku-buildpack-"};
+    struct str rest = str_of(name), s = str_cut(&rest, '#');
+    for (size_t i = 0; i < ARRAY_LEN(stems); i++)
+        if (str_starts(s, str_of(stems[i]))) {
+            s = (struct str){s.ptr + strlen(stems[i]), s.len - strlen(stems[i])};
+            break;
+        }
+    if (s.len > 4 && memcmp(s.ptr + s.len - 4, ".git", 4) == 0)
+        s.len -= 4;
+    _cleanup_free_ char *word = xstrndup(s.ptr, s.len);
+    return language_named(word);
+}
+
+/* What can't be had is told before anything is fetched. */
+static int check_name(const struct config *c, const char *name, struct err *err)
+{
+    _cleanup_free_ char *url = NULL, *ref = NULL;
+    return buildpack_ours(name) ? 0 : buildpack_url(c, name, &url, &ref, err);
 }
 
 static int add_digest(const struct config *c, const struct buildpack *p, struct buf *all,
@@ -146,6 +166,8 @@ int buildpacks_choose(const struct config *c, const char *dir, const struct app_
     }
     if (!r && ret->packs.n > PACKS_MAX)
         return err_set(err, ERR_UNPROCESSABLE, "more than %d buildpacks", PACKS_MAX);
+    for (size_t i = 0; !r && i < ret->packs.n; i++)
+        r = check_name(c, list_at(&ret->packs, struct buildpack, i)->name, err);
     if (!r)
         r = read_site(c, dir, ret, warnings, err);
     _cleanup_(buf_release) struct buf all = BUF_INIT;

@@ -18,7 +18,8 @@ struct choice {
     char digest[65];   /* of names, of the contents of ours, of the site's configuration */
 };
 
-/* One of ours by its name ("nodejs" or "davit/nodejs"), NULL if it comes from elsewhere. */
+/* One of ours by its name ("nodejs", "davit/nodejs"), or by that of the one it stands in for
+ * ("heroku/nodejs"); NULL if it comes from elsewhere. */
 const struct language *buildpack_ours(const char *name);
 
 void choice_release(struct choice *c);

@@ -39,24 +39,39 @@ static bool is_plain(struct str s)
     return s.len && s.len <= URL_MAX && s.ptr[0] != '-';
 }
 
+/* "heroku/ruby": a name in a registry that Davit does not have. */
+static bool is_short_name(struct str name)
+{
+    static const char *const stems[] = {"heroku/", "heroku-community/", "davit/"};
+    for (size_t i = 0; i < ARRAY_LEN(stems); i++)
+        if (str_starts(name, str_of(stems[i])))
+            return true;
+    return false;
+}
+
+static int no_url(const char *name, struct str url, struct err *err)
+{
+    if (is_short_name(url)) {
+        err_set(err, ERR_UNPROCESSABLE, "buildpack '%.100s' can't be had here", name);
+        return err_hint(err, "Davit has its own for nodejs, python, go, c and static (davit/NAME; "
+                             "heroku/NAME is the same). For others use a Dockerfile, or give the "
+                             "URL of a buildpack that doesn't ask for one of Heroku's stacks.");
+    }
+    err_set(err, ERR_UNPROCESSABLE, "buildpack '%.100s' is no URL to fetch from", name);
+    return err_hint(err, "Give an https:// URL of a git repository or tarball, with "
+                         "#ref behind it for a branch, tag or commit; or davit/NAME for one of "
+                         "Davit's own.");
+}
+
 int buildpack_url(const struct config *c, const char *name, char **ret_url, char **ret_ref,
                   struct err *err)
 {
     struct str ref = str_of(name), url = str_cut(&ref, '#');
-    struct str heroku = STR("heroku/");
-    bool short_name =
-        str_starts(url, heroku) && !memchr(url.ptr + heroku.len, '/', url.len - heroku.len);
     if (!ref.ptr || !ref.len)
         ref = STR("HEAD");
-    if (!is_plain(url) || !is_plain(ref) || (!short_name && !has_scheme(c, url))) {
-        err_set(err, ERR_UNPROCESSABLE, "buildpack '%.100s' is no URL to fetch from", name);
-        return err_hint(err, "Give an https:// URL of a git repository or tarball, with "
-                             "#ref behind it for a branch, tag or commit; or davit/NAME for one of "
-                             "Davit's own.");
-    }
-    *ret_url = short_name ? xasprintf("https://github.com/heroku/heroku-buildpack-%.*s",
-                                      (int)(url.len - heroku.len), url.ptr + heroku.len)
-                          : xstrndup(url.ptr, url.len);
+    if (!is_plain(url) || !is_plain(ref) || !has_scheme(c, url))
+        return no_url(name, url, err);
+    *ret_url = xstrndup(url.ptr, url.len);
     *ret_ref = xstrndup(ref.ptr, ref.len);
     return 0;
 }

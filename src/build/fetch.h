@@ -6,7 +6,7 @@
 #include "image/image.h"
 #include "model/config.h"
 
-/* Fetches what `name` says, "https://host/pack.git#v1", "heroku/nodejs", "https://host/pack.tgz",
+/* Fetches what `name` says, "https://host/pack.git#v1", "https://host/pack.tgz",
  * into a folder below `dir` (the app's own, one build at a time) and returns its path, the
  * caller's. When the source can't be reached, what was fetched before is good, with a warning. */
 int fetch_buildpack(const struct config *c, struct image_store *images, const char *dir,

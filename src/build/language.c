@@ -1,17 +1,17 @@
 #include "build/language.h"
 
 #include "build/node.h"
+#include "build/python.h"
 #include "build/tree.h"
 
 static const struct language languages[] = {
     {"nodejs", "Node.js", "package.json"},
-    {"python", "Python", "requirements.txt pyproject.toml setup.py"},
+    {"python", "Python",
+     "requirements.txt pyproject.toml setup.py Pipfile Pipfile.lock poetry.lock uv.lock"},
     {"go", "Go", "go.mod"},
     {"c", "C", "CMakeLists.txt meson.build Makefile makefile GNUmakefile"},
     {"static", "Static site", "static.json index.html public/index.html"},
 };
-
-const struct semver debians_node = {18, 20, 4};
 
 static bool has_marker(const struct language *l, const char *dir)
 {
@@ -53,14 +53,16 @@ void needs_release(struct needs *n)
     free(n->compile);
     free(n->node);
     strv_release(&n->tools);
+    strv_release(&n->ignored);
     map_release(&n->facts);
     *n = (struct needs){0};
 }
 
-static int set_needs(const char *run, const char *compile, struct needs *ret)
+static int set_needs(const struct base *base, const char *run, const char *compile,
+                     struct needs *ret)
 {
-    ret->run = xstrdup(run);
-    ret->compile = xstrdup(compile);
+    ret->run = xasprintf("%s%s", run, base->dot);
+    ret->compile = xasprintf("%s%s", compile, base->dot);
     return 0;
 }
 
@@ -85,13 +87,13 @@ static int node_tools(const char *dir, struct node_package *p, struct needs *ret
     return 0;
 }
 
-static int node_needs(const char *dir, struct needs *ret, struct err *err)
+static int node_needs(const char *dir, const struct base *base, struct needs *ret, struct err *err)
 {
     _cleanup_(node_package_release) struct node_package p = {0};
     bool debians = true;
     int r = node_package_read(dir, &p, err);
     if (!r && p.engine)
-        r = semver_in_range(debians_node, str_of(p.engine), &debians, err);
+        r = semver_in_range(base->node, str_of(p.engine), &debians, err);
     if (r < 0)
         return err_wrap(err, "package.json");
     if ((r = node_tools(dir, &p, ret, err)) < 0)
@@ -99,24 +101,40 @@ static int node_needs(const char *dir, struct needs *ret, struct err *err)
     ret->facts = p.facts;
     p.facts = (struct map){0};
     /* Nothing to install or to build: no compilers are needed. */
-    if (debians)
-        return set_needs("runtime-nodejs-18",
+    if (debians && !*base->dot)
+        return set_needs(base, "runtime-nodejs-18",
                          p.installs ? "compile-nodejs-18" : "runtime-nodejs-18", ret);
-    ret->node = TAKE_PTR(p.engine);
-    return set_needs("stack-run", p.installs ? "stack-build" : "stack-run", ret);
+    ret->node = p.engine ? TAKE_PTR(p.engine) : xasprintf("%lld", (long long)base->node.major);
+    return set_needs(base, "stack-run", p.installs ? "stack-build" : "stack-run", ret);
 }
 
-int language_needs(const struct language *l, const char *dir, struct needs *ret, struct err *err)
+static int python_needs(const char *dir, const struct base *base, struct needs *ret,
+                        struct err *err)
 {
-    if (streq(l->name, "nodejs"))
-        return node_needs(dir, ret, err);
-    if (streq(l->name, "python"))
-        return set_needs("runtime-python-3", "compile-python-3", ret);
-    if (streq(l->name, "go"))
-        return set_needs("stack-run", "compile-go", ret);
-    if (streq(l->name, "static"))
-        return set_needs("runtime-nginx", "stack-run", ret);
-    return set_needs("stack-run", "stack-build", ret);
+    const char *installer, *by;
+    int r = python_installer(dir, &installer, &by, &ret->ignored, err);
+    if (r < 0)
+        return r;
+    map_set(&ret->facts, "python_installer", installer);
+    map_set(&ret->facts, "python_by", by);
+    if (streq(installer, "poetry") || streq(installer, "uv") || streq(installer, "pipenv"))
+        strv_addf(&ret->tools, "tool-%s%s", installer, base->dot);
+    return set_needs(base, "runtime-python-3", *installer ? "compile-python-3" : "runtime-python-3",
+                     ret);
+}
+
+int language_needs(const struct language *l, const char *dir, const struct base *base,
+                   struct needs *ret, struct err *err)
+{
+    if (l && streq(l->name, "nodejs"))
+        return node_needs(dir, base, ret, err);
+    if (l && streq(l->name, "python"))
+        return python_needs(dir, base, ret, err);
+    if (l && streq(l->name, "go"))
+        return set_needs(base, "stack-run", "compile-go", ret);
+    if (l && streq(l->name, "static"))
+        return set_needs(base, "runtime-nginx", "stack-run", ret);
+    return set_needs(base, "stack-run", "stack-build", ret);
 }
 
 bool language_runs_nothing(const struct language *l, const char *dir)

@@ -17,20 +17,27 @@ const struct language *language_named(const char *name);
 /* "package.json (Node.js), requirements.txt, … (Python), …": what is looked for. */
 void language_list(struct buf *ret);
 
-extern const struct semver debians_node;
+/* What the layers of an app stand on: the suite of debian_suite, or another. */
+struct base {
+    const char *dot;    /* "", or the end of its recipes' names */
+    struct semver node; /* Debian's; only the recipes of debian_suite have it */
+};
 
 /* Names of recipes (build/stack.h). */
 struct needs {
     char *run, *compile; /* chains to run and to compile on */
     struct strv tools;   /* further layers for both: what a start command may name, too */
+    struct strv ignored; /* files that say how to install the app, but do not count */
     bool npm, installs;  /* npm belongs to it; and is needed for compiling */
     char *node;          /* or NULL: the versions of node it runs with, none of them Debian's */
     struct map facts;    /* for the buildpack's scripts (build/stage.h) */
 };
 
 void needs_release(struct needs *n);
-/* What the tree in `dir` needs of this language. ERR_INVALID for a manifest that can't be read. */
-int language_needs(const struct language *l, const char *dir, struct needs *ret, struct err *err);
+/* What the tree in `dir` needs of this language; NULL: of a buildpack from elsewhere. ERR_INVALID
+ * for a manifest that can't be read. */
+int language_needs(const struct language *l, const char *dir, const struct base *base,
+                   struct needs *ret, struct err *err);
 
 /* Whether the buildpack surely says nothing of what to run: then there must be a Procfile. */
 bool language_runs_nothing(const struct language *l, const char *dir);

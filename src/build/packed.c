@@ -3,6 +3,7 @@
 #include "build/buildpacks.h"
 #include "build/node.h"
 #include "build/processes.h"
+#include "build/python.h"
 #include "build/tree.h"
 #include "build/work.h"
 #include "os/file.h"
@@ -84,19 +85,22 @@ static int add_node(struct work *w, const char *range, struct strv *run, struct 
     return r ? r : semver_parse(str_of(name + strlen("node-")), ret, err);
 }
 
-/* What a start command may name as well as the build. */
+/* What a start command may name as well as the build, which has what the tool stands on in layers
+ * of its own. */
 static int add_tool(struct work *w, const char *name, struct strv *run, struct strv *compile,
                     struct err *err)
 {
     int r = add_stack(w, name, run, err);
-    return r ? r : add_stack(w, name, compile, err);
+    if (!r)
+        strv_add(compile, map_get(&w->record.stacks, name));
+    return r;
 }
 
 /* Most apps without dependencies never ask for it: it alone doesn't keep them off the air. */
 static int add_npm(struct work *w, const char *name, bool installs, struct strv *run,
                    struct strv *compile, struct err *err)
 {
-    int r = installs ? add_tool(w, name, run, compile, err) : add_stack(w, name, run, err);
+    int r = add_tool(w, name, run, compile, err);
     if (r != -ERR_UNAVAILABLE || installs)
         return r;
     output_warning(&w->out, "%s; nothing that this app starts can use npm", err->msg);
@@ -104,43 +108,93 @@ static int add_npm(struct work *w, const char *name, bool installs, struct strv 
     return 0;
 }
 
-static int add_needs(struct work *w, const struct language *l, struct strv *run,
-                     struct strv *compile, struct map *facts, struct err *err)
+static int add_needs(struct work *w, const struct needs *needs, const struct base *base,
+                     struct strv *run, struct strv *compile, struct err *err)
 {
-    _cleanup_(needs_release) struct needs needs = {0};
-    struct semver node = debians_node;
-    int r = language_needs(l, w->source.dir, &needs, err);
+    struct semver node = base->node;
+    int r = add_stack(w, needs->run, run, err);
     if (!r)
-        r = add_stack(w, needs.run, run, err);
-    if (!r)
-        r = add_stack(w, needs.compile, compile, err);
-    if (!r && needs.node)
-        r = add_node(w, needs.node, run, compile, &node, err);
-    if (!r && needs.npm)
-        r = add_npm(w, node_npm(node), needs.installs, run, compile, err);
-    for (size_t i = 0; !r && i < needs.tools.n; i++)
-        r = add_tool(w, needs.tools.items[i], run, compile, err);
-    map_copy(facts, &needs.facts);
+        r = add_stack(w, needs->compile, compile, err);
+    if (!r && needs->node)
+        r = add_node(w, needs->node, run, compile, &node, err);
+    if (!r && needs->npm)
+        r = add_npm(w, node_npm(node), needs->installs, run, compile, err);
+    for (size_t i = 0; !r && i < needs->tools.n; i++)
+        r = add_tool(w, needs->tools.items[i], run, compile, err);
     return r;
 }
 
-static int gather_layers(struct work *w, const struct choice *choice, struct strv *compile,
-                         struct map *facts, struct err *err)
+/* --- what it stands on ----------------------------------------------------------------------- */
+
+/* The Python the app was compiled for before, as the end of its recipes' names; NULL: for none. */
+static const char *python_before(const struct work *w)
+{
+    static const char stem[] = "runtime-python-3";
+    for (size_t i = 0; i < w->last.stacks.n; i++)
+        if (str_starts(str_of(w->last.stacks.items[i].name), STR(stem)))
+            return w->last.stacks.items[i].name + strlen(stem);
+    return NULL;
+}
+
+/* The suite with the Python that the app asks for; if it asks for none, that of the push before,
+ * else the newest. */
+static int choose_python(const struct work *w, const struct suite **ret, struct err *err)
+{
+    struct semver offered[8];
+    size_t chosen;
+    bool asked;
+    for (size_t i = 0; i < n_suites; i++)
+        offered[i] = suites[i].python;
+    int r = python_choose(w->source.dir, offered, n_suites, &chosen, &asked, err);
+    if (r < 0)
+        return r;
+    *ret = &suites[chosen];
+    const char *before = asked ? NULL : python_before(w);
+    for (size_t i = 0; before && i < n_suites; i++)
+        if (streq(before, suites[i].dot) ||
+            (!*before && streq(suites[i].name, w->config->debian_suite)))
+            *ret = &suites[i];
+    return 0;
+}
+
+static int choose_base(const struct work *w, const struct choice *choice, struct base *ret,
+                       struct err *err)
+{
+    const struct suite *home = suite_named(w->config->debian_suite), *chosen = home;
+    int r = 0;
+    for (size_t i = 0; !r && i < choice->packs.n; i++) {
+        const struct language *l =
+            buildpack_ours(list_at(&choice->packs, struct buildpack, i)->name);
+        if (l && streq(l->name, "python"))
+            r = choose_python(w, &chosen, err);
+    }
+    *ret = (struct base){chosen == home ? "" : chosen->dot,
+                         home ? home->node : suites[n_suites - 1].node};
+    return r;
+}
+
+/* What each buildpack of the choice needs, into needs[]: known before anything is fetched. */
+static int find_needs(struct work *w, const struct choice *choice, const struct base *base,
+                      struct list *ret, struct map *facts, struct err *err)
 {
     int r = 0;
     for (size_t i = 0; !r && i < choice->packs.n; i++) {
-        const char *name = list_at(&choice->packs, struct buildpack, i)->name;
-        const struct language *l = buildpack_ours(name);
-        if (l) {
-            r = add_needs(w, l, &w->record.run, compile, facts, err);
-        } else {
-            r = add_stack(w, "stack-run", &w->record.run, err);
-            if (!r)
-                r = add_stack(w, "stack-build", compile, err);
-        }
+        struct needs *needs = list_add(ret, sizeof(*needs));
+        r = language_needs(buildpack_ours(list_at(&choice->packs, struct buildpack, i)->name),
+                           w->source.dir, base, needs, err);
+        map_copy(facts, &needs->facts);
+        for (size_t k = 0; k < needs->ignored.n; k++)
+            output_warning(&w->out, "%s does not count here: what is installed is what %s says",
+                           needs->ignored.items[k], map_get(facts, "python_by"));
     }
-    strv_add(compile, w->source.diff_id);
     return r;
+}
+
+static void needs_list_release(struct list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        needs_release(list_at(l, struct needs, i));
+    free(l->items);
 }
 
 static void note(struct work *w, const struct choice *choice, struct compiled *c)
@@ -169,11 +223,18 @@ static int compile(struct work *w, struct choice *choice, struct err *err)
     _cleanup_(strv_release) struct strv layers = {0};
     _cleanup_(compiled_release) struct compiled compiled = {0};
     _cleanup_(map_release) struct map facts = {0};
+    _cleanup_(needs_list_release) struct list needs = {0};
     _cleanup_free_ char *cache = path_join(w->cache, "cache");
     _cleanup_free_ char *packs = path_join(w->cache, "packs");
-    int r = buildpacks_fetch(w->config, w->images, packs, choice, w->cancel, &w->out, err);
+    struct base base;
+    int r = choose_base(w, choice, &base, err);
     if (!r)
-        r = gather_layers(w, choice, &layers, &facts, err);
+        r = find_needs(w, choice, &base, &needs, &facts, err);
+    if (!r)
+        r = buildpacks_fetch(w->config, w->images, packs, choice, w->cancel, &w->out, err);
+    for (size_t i = 0; !r && i < needs.n; i++)
+        r = add_needs(w, list_at(&needs, struct needs, i), &base, &w->record.run, &layers, err);
+    strv_add(&layers, w->source.diff_id);
     if (!r)
         r = prepare_cache(w, choice, cache, err);
     if (!r)

@@ -1,21 +1,39 @@
 #include "build/recipe.h"
 
-#include "build/semver.h"
+const struct suite suites[] = {{"trixie", ".trixie", {3, 13, 5}, {20, 19, 2}},
+                               {"bookworm", ".bookworm", {3, 11, 2}, {18, 20, 4}}};
+
+const size_t n_suites = ARRAY_LEN(suites);
+
+/* What every suite has. A start command may name Python's tools, so they stand on the runtime. */
+/* clang-format off */
+#define OF_SUITE(dot, of, which) \
+    {"stack-run" dot, NULL, "the run stack" of, \
+     "ca-certificates netbase tzdata", .suite = which}, \
+    {"stack-build" dot, "stack-run" dot, "the build stack" of, \
+     "build-essential cmake meson ninja-build pkg-config git curl python3 file xz-utils unzip", \
+     .suite = which}, \
+    {"runtime-python-3" dot, "stack-run" dot, "the Python 3 runtime" of, \
+     "python3 python3-pip-whl", .suite = which}, \
+    {"compile-python-3" dot, "stack-build" dot, "the Python 3 compile layer" of, \
+     "python3-pip python3-dev", .suite = which}, \
+    {"tool-poetry" dot, "runtime-python-3" dot, "Poetry" of, \
+     .pypi = "poetry>=2,<3 poetry-plugin-export>=1.9,<2", .suite = which}, \
+    {"tool-uv" dot, "runtime-python-3" dot, "uv" of, .pypi = "uv", .suite = which}, \
+    {"tool-pipenv" dot, "runtime-python-3" dot, "Pipenv" of, .pypi = "pipenv", .suite = which}, \
+    {"compile-go" dot, "stack-build" dot, "the Go compile layer" of, \
+     "golang-go", .backports = true, .suite = which}, \
+    {"runtime-nginx" dot, "stack-run" dot, "the nginx runtime" of, "nginx-light", .suite = which}
+/* clang-format on */
 
 const struct recipe recipes[] = {
-    {"stack-run", NULL, "the run stack", "ca-certificates netbase tzdata"},
-    {"stack-build", "stack-run", "the build stack",
-     "build-essential cmake meson ninja-build pkg-config git curl python3 file xz-utils unzip"},
-    {"runtime-nodejs-18", "stack-run", "the Node.js 18 runtime", "nodejs"},
-    {"compile-nodejs-18", "stack-build", "the Node.js 18 compile layer", "nodejs libnode-dev"},
-    {"runtime-python-3", "stack-run", "the Python 3 runtime", "python3 python3-pip-whl"},
-    {"compile-python-3", "stack-build", "the Python 3 compile layer", "python3-pip python3-dev"},
-    {"compile-go", "stack-build", "the Go compile layer", "golang-go", .backports = true},
-    {"runtime-nginx", "stack-run", "the nginx runtime", "nginx-light"},
-    {"stack-trixie", NULL, "the Debian 13 stack", "ca-certificates netbase tzdata",
-     .suite = "trixie"},
+    OF_SUITE("", "", NULL),
+    OF_SUITE(".trixie", " of Debian 13", "trixie"),
+    OF_SUITE(".bookworm", " of Debian 12", "bookworm"),
+    {"runtime-nodejs-18", "stack-run", "the Node.js runtime", "nodejs"},
+    {"compile-nodejs-18", "stack-build", "the Node.js compile layer", "nodejs libnode-dev"},
     /* Older ones let a step mount what it likes: CVE-2024-1753, -9407, -9675, -11218. */
-    {"tool-buildah", "stack-trixie", "the Dockerfile builder", "buildah crun netavark",
+    {"tool-buildah", "stack-run.trixie", "the Dockerfile builder", "buildah crun netavark",
      .suite = "trixie"},
     {"tool-npm", NULL, "npm", NULL, "npm@10"},
     {"tool-npm-8", NULL, "npm 8", NULL, "npm@8"},
@@ -26,6 +44,14 @@ const struct recipe recipes[] = {
 };
 
 const size_t n_recipes = ARRAY_LEN(recipes);
+
+const struct suite *suite_named(const char *name)
+{
+    for (size_t i = 0; i < n_suites; i++)
+        if (streq(suites[i].name, name))
+            return &suites[i];
+    return NULL;
+}
 
 void found_release(struct found *f)
 {
@@ -70,6 +96,8 @@ char *recipe_label(const struct config *c, const struct recipe *r)
 {
     if (r->npm)
         return xasprintf("davit.recipe=3 npm %s", r->npm);
+    if (r->pypi)
+        return xasprintf("davit.recipe=3 pypi %s", r->pypi);
     return xasprintf("davit.recipe=3 %s %s%s %s", c->debian_mirror, recipe_suite(c, r),
                      r->backports ? "-backports" : "", r->packages);
 }

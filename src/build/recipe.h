@@ -4,15 +4,28 @@
 
 #include <stdbool.h>
 
+#include "build/semver.h"
 #include "model/config.h"
 
 struct recipe {
     const char *name, *parent, *title;
     const char *packages; /* of Debian; or */
-    const char *npm;      /* "name@range" in the npm registry */
-    bool backports;       /* from the suite's backports, where the mirror has them */
-    const char *suite;    /* of Debian, the parents' too; NULL: the setting debian_suite */
+    const char *npm;      /* "name@range" in the npm registry; or */
+    const char *pypi;  /* "name>=1,<2 more" in the Python package index; the first is the program */
+    bool backports;    /* from the suite's backports, where the mirror has them */
+    const char *suite; /* of Debian, the parents' too; NULL: the setting debian_suite */
 };
+
+/* Debian's releases that stacks can be made of beside that of the setting: an app that asks for
+ * what only another has stands on that one. Their recipes have names that end in `dot`. */
+struct suite {
+    const char *name, *dot;
+    struct semver python, node;
+};
+extern const struct suite suites[];
+extern const size_t n_suites;
+/* NULL: none that is known. */
+const struct suite *suite_named(const char *name);
 
 /* The recipes of Debian's packages and tools; parents come before what stands on them. */
 extern const struct recipe recipes[];

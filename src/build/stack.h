@@ -6,6 +6,7 @@
  *     runtime-nodejs-18    …and Node.js
  *     stack-build          stack-run and compilers
  *     compile-python-3     …and what installing Python packages needs
+ *     stack-run.trixie     what stands beside it for apps that need something of another suite
  *     node-20.11.1         node of the npm registry, for the versions Debian does not have
  *     tool-npm             npm, likewise; Debian's own npm is four hundred packages
  * It is made when it is first needed, by whoever needs it first; others who need it meanwhile wait.

@@ -72,14 +72,13 @@ static int open_log(const struct config *c, struct output *ret, char **ret_path,
     return r;
 }
 
-static int check_status(const struct config *c, const char *program, int status, const char *log,
+static int check_status(const char *program, int status, const char *log, const char *from,
                         struct err *err)
 {
     if (status == 0)
         return 0;
     err_set(err, ERR_UNAVAILABLE, "%s ended with status %d", program, status);
-    return err_hint(err, "See the end of %s, and whether %s can be reached.", log,
-                    c->debian_mirror);
+    return err_hint(err, "See the end of %s, and whether %s can be reached.", log, from);
 }
 
 static int unpack_file(const struct stacks *s, const char *tar, const char *dir, struct err *err)
@@ -181,6 +180,56 @@ static int install(const struct stacks *s, const struct recipe *r, const struct 
     return apt(s, r, (const char *const *)strv_argv(&argv), "", parent, upper, log, ret_status,
                err);
 }
+
+/* --- from the Python package index ------------------------------------------------------------ */
+
+/* A program in an environment of its own, by Debian's pip; its packages are wheels. */
+static const char pypi_script[] =
+    "set -eu\n"
+    "export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1\n"
+    "name=$1 home=/usr/local/lib/$1\n"
+    "shift\n"
+    "python3 -m venv --without-pip \"$home\"\n"
+    "\"$home/bin/python3\" \"$(echo /usr/share/python-wheels/pip-*.whl)/pip\" install --compile "
+    "\\\n"
+    "    --only-binary :all: --progress-bar off \"$@\"\n"
+    "mkdir -p /usr/local/bin\n"
+    "ln -s \"../lib/$name/bin/$name\" \"/usr/local/bin/$name\"\n"
+    "rm -rf /tmp/*\n";
+
+static int install_pypi(const struct stacks *s, const struct recipe *r, const struct strv *parent,
+                        const char *upper, struct output *log, int *ret_status, struct err *err)
+{
+    static const char certificates[] = "/etc/ssl/certs/ca-certificates.crt";
+    _cleanup_free_ char *name = xstrndup(r->pypi, strcspn(r->pypi, "<>=~!"));
+    const char *const words[] = {"/bin/sh", "-c", pypi_script, "install", name};
+    _cleanup_(strv_release) struct strv argv = {0};
+    const struct container_bind binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
+                                           {certificates, certificates, false}};
+    _cleanup_(map_release) struct map env = {0};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        strv_add(&argv, words[i]);
+    add_words(r->pypi, &argv);
+    map_set(&env, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    map_set(&env, "LC_ALL", "C.UTF-8");
+    map_set(&env, "HOME", "/tmp");
+    container_network_env(&env);
+    return container_run(&(struct container){.config = s->config,
+                                             .images = s->images,
+                                             .name = r->name,
+                                             .layers = parent,
+                                             .upper = upper,
+                                             .binds = binds,
+                                             .n_binds = ARRAY_LEN(binds),
+                                             .argv = (const char *const *)strv_argv(&argv),
+                                             .env = &env,
+                                             .user = CONTAINER_ROOT,
+                                             .timeout_s = s->config->build_timeout,
+                                             .cancel = s->cancel},
+                         log, ret_status, err);
+}
+
+/* --- from the npm registry -------------------------------------------------------------------- */
 
 /* The programs of package managers, relative to the package: "name path name path …". */
 static const struct {
@@ -298,10 +347,16 @@ int stack_fill(const struct stacks *s, const struct recipe *r, const struct strv
     _cleanup_free_ char *path = NULL;
     int status = 0;
     int e = open_log(s->config, &log, &path, err);
-    if (!e)
+    if (!e && r->pypi)
+        e = install_pypi(s, r, parent, dir, &log, &status, err);
+    else if (!e)
         e = r->parent ? install(s, r, parent, dir, &log, &status, err)
                       : bootstrap(s, r, dir, &log, &status, err);
-    return e ? e : check_status(s->config, r->parent ? "apt-get" : "mmdebstrap", status, path, err);
+    if (!e && r->pypi)
+        return check_status("pip", status, path, "pypi.org", err);
+    return e ? e
+             : check_status(r->parent ? "apt-get" : "mmdebstrap", status, path,
+                            s->config->debian_mirror, err);
 }
 
 /* What a newer version would be installed of lies in the file /updates. */
@@ -344,7 +399,7 @@ int stack_updates(const struct stacks *s, const struct recipe *r, const struct s
     if (!e)
         e = apt(s, r, argv, ask ? "1" : "", layers, upper, &log, &status, err);
     if (!e)
-        e = check_status(s->config, "apt-get", status, path, err);
+        e = check_status("apt-get", status, path, s->config->debian_mirror, err);
     if (!e)
         e = read_updates(upper, ret, err);
     if (upper)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "build/buildpacks.h"
 #include "build/compile.h"
 #include "build/fetch.h"
 #include "build/firewall.h"
@@ -15,6 +16,7 @@
 #include "build/output.h"
 #include "build/plan.h"
 #include "build/processes.h"
+#include "build/python.h"
 #include "build/recipe.h"
 #include "build/registry.h"
 #include "build/semver.h"
@@ -130,6 +132,61 @@ static void ranges_match_as_npm_has_them(void **state)
                              should);
             }
         }
+}
+
+static void ranges_of_python_match_as_pep_440_and_poetry_have_them(void **state)
+{
+    (void)state;
+    const struct {
+        const char *range, *in, *out;
+    } cases[] = {
+        {">=3.12", "3.12.0 3.13.5", "3.11.9"},
+        {">=3.11.5", "3.11.5 3.13.0", "3.11.2"},
+        {"<3.13", "3.12.9", "3.13.0"},
+        {"<=3.13", "3.13.0 3.12.9", "3.13.5"},
+        {">3.12", "3.12.1 3.13.0", "3.12.0"},
+        {"==3.11.*", "3.11.0 3.11.9", "3.12.0"},
+        {"==3.11.2", "3.11.2", "3.11.3"},
+        {"==3.*", "3.13.5", "4.0.0"},
+        {"!=3.12.*", "3.11.1 3.13.0", "3.12.4"},
+        {"~=3.11", "3.11.0 3.13.5", "4.0.0 3.10.0"},
+        {"~=3.11.1", "3.11.2", "3.12.0 3.11.0"},
+        {">= 3.8 , < 3.12", "3.11.2", "3.12.0 3.7.0"},
+        {">=3.8,<4.0", "3.13.5", "4.0.0"},
+        {">=3.8,<3.14.0a0", "3.13.5", "3.14.0"},
+        {"^3.12", "3.12.0 3.13.5", "3.11.2 4.0.0"},
+        {"^3.12.1", "3.12.1", "3.12.0"},
+        {"~3.12", "3.12.4", "3.13.0"},
+        {"~3", "3.13.0", "4.0.0"},
+        {"3.11", "3.11.2", "3.12.0"},
+        {"3.11.*", "3.11.2", "3.12.0"},
+        {"*", "2.7.18 3.13.5", ""},
+        {"~2.7 || ^3.6", "2.7.18 3.13.5", "3.5.0"},
+        {"", "3.13.5", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int should = 0; should < 2; should++) {
+            struct str rest = str_of(should ? cases[i].in : cases[i].out);
+            while (rest.ptr) {
+                struct str word = str_cut(&rest, ' ');
+                struct semver v;
+                bool matches = !should;
+                if (!word.len)
+                    continue;
+                assert_int_equal(semver_parse(word, &v, NULL), 0);
+                if (python_in_range(v, str_of(cases[i].range), &matches, NULL) < 0 ||
+                    matches != (bool)should)
+                    fail_msg("%.*s in '%s' should be %d", (int)word.len, word.ptr, cases[i].range,
+                             should);
+            }
+        }
+    const char *const bad[] = {"new", ">=", "<>3", ">=3,new", "3.11 - 3.12", "(3)"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        bool matches;
+        if (python_in_range((struct semver){3, 11, 0}, str_of(bad[i]), &matches, NULL) !=
+            -ERR_INVALID)
+            fail_msg("'%s' was taken", bad[i]);
+    }
 }
 
 static void what_is_no_range_is_refused(void **state)
@@ -597,7 +654,6 @@ static void buildpack_urls_are_taken_apart(void **state)
     } good[] = {
         {"https://example.com/a.git", "https://example.com/a.git", "HEAD"},
         {"https://example.com/a.git#v1.2", "https://example.com/a.git", "v1.2"},
-        {"heroku/nodejs", "https://github.com/heroku/heroku-buildpack-nodejs", "HEAD"},
         {"http://127.0.0.1:5000/a.git#main", "http://127.0.0.1:5000/a.git", "main"},
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -616,7 +672,8 @@ static void buildpack_urls_are_taken_apart(void **state)
                                "/etc",
                                "https://x#-x",
                                "heroku/",
-                               "heroku/a/b",
+                               "heroku/ruby",
+                               "davit/ruby",
                                "file://host/x",
                                "file:///srv/pack",
                                "git://host/x",
@@ -631,8 +688,7 @@ static void buildpack_urls_are_taken_apart(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char *url, *ref;
         struct err err;
-        if (strcmp(bad[i], "heroku/") &&
-            buildpack_url(&c, bad[i], &url, &ref, &err) != -ERR_UNPROCESSABLE)
+        if (buildpack_url(&c, bad[i], &url, &ref, &err) != -ERR_UNPROCESSABLE)
             fail_msg("'%s' was taken", bad[i]);
     }
 }
@@ -668,6 +724,45 @@ static void a_lock_that_cannot_be_had_is_an_error(void **state)
     assert_true(r < 0);
     assert_non_null(strstr(err.msg, "stacks.lock"));
     assert_int_equal(dir_remove(dir, NULL), 0);
+}
+
+static void herokus_buildpacks_are_ours_where_there_is_one(void **state)
+{
+    (void)state;
+    const char *const cases[][2] = {{"nodejs", "nodejs"},
+                                    {"davit/go", "go"},
+                                    {"heroku/nodejs", "nodejs"},
+                                    {"heroku/python#v300", "python"},
+                                    {"heroku-community/static", "static"},
+                                    {"https://github.com/heroku/heroku-buildpack-go", "go"},
+                                    {"https://github.com/heroku/heroku-buildpack-go.git#v1", "go"},
+                                    {"https://github.com/me/heroku-buildpack-go", NULL},
+                                    {"heroku/ruby", NULL},
+                                    {"heroku/", NULL}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct language *l = buildpack_ours(cases[i][0]);
+        if (cases[i][1] ? !l || !streq(l->name, cases[i][1]) : l != NULL)
+            fail_msg("%s: %s", cases[i][0], l ? l->name : "not ours");
+    }
+    _cleanup_free_ char *dir = scratch_dir();
+    struct choice choice = {0};
+    struct app_json app = {0};
+    struct strv warnings = {0};
+    struct config c = {.data = (char *)DAVIT_SOURCE};
+    struct err err;
+    strv_add(&app.buildpacks, "heroku/nodejs");
+    strv_add(&app.buildpacks, "heroku/python");
+    assert_int_equal(buildpacks_choose(&c, dir, &app, &choice, &warnings, &err), 0);
+    assert_int_equal(choice.packs.n, 2);
+    choice_release(&choice);
+    strv_add(&app.buildpacks, "heroku/ruby");
+    int r = buildpacks_choose(&c, dir, &app, &choice, &warnings, &err);
+    if (r != -ERR_UNPROCESSABLE || !strstr(err.msg, "heroku/ruby"))
+        fail_msg("%d %s", r, err.msg);
+    assert_non_null(strstr(err.hint, "nodejs, python, go, c and static"));
+    choice_release(&choice);
+    app_json_release(&app);
+    dir_remove(dir, NULL);
 }
 
 /* --- firewall -------------------------------------------------------------------------------- */
@@ -712,6 +807,7 @@ int main(void)
         cmocka_unit_test(plan_decides),
         cmocka_unit_test(ranges_match_as_npm_has_them),
         cmocka_unit_test(what_is_no_range_is_refused),
+        cmocka_unit_test(ranges_of_python_match_as_pep_440_and_poetry_have_them),
         cmocka_unit_test(the_registry_has_the_newest_even_version),
         cmocka_unit_test(package_json_says_what_is_needed),
         cmocka_unit_test(a_buildpack_is_told_what_package_json_says),
@@ -728,6 +824,7 @@ int main(void)
         cmocka_unit_test(the_newest_that_served_are_retained),
         cmocka_unit_test(buildpack_urls_are_taken_apart),
         cmocka_unit_test(a_lock_that_cannot_be_had_is_an_error),
+        cmocka_unit_test(herokus_buildpacks_are_ours_where_there_is_one),
         cmocka_unit_test(nft_takes_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "build/language.h"
+#include "build/python.h"
 #include "build/record.h"
 #include "build/tree.h"
 #include "os/file.h"
@@ -198,9 +199,10 @@ static void languages_are_detected_as_their_buildpacks_do(void **state)
 {
     struct scene *s = *state;
     const char *const files[] = {
-        "package.json",   "requirements.txt", "pyproject.toml",    "setup.py", "go.mod",
-        "CMakeLists.txt", "meson.build",      "Makefile",          "makefile", "GNUmakefile",
-        "static.json",    "index.html",       "public/index.html", "README",   "src/package.json"};
+        "package.json", "requirements.txt",  "pyproject.toml", "setup.py",        "go.mod",
+        "Pipfile",      "Pipfile.lock",      "poetry.lock",    "uv.lock",         "CMakeLists.txt",
+        "meson.build",  "Makefile",          "makefile",       "GNUmakefile",     "static.json",
+        "index.html",   "public/index.html", "README",         "src/package.json"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         dir_remove(s->dir, NULL);
         put(s, files[i], "");
@@ -230,6 +232,8 @@ static void the_first_language_counts(void **state)
     assert_string_equal(language_detect(s->dir)->name, "nodejs");
 }
 
+static const struct base home = {"", {18, 20, 4}}, other = {".trixie", {18, 20, 4}};
+
 static void node_needs_no_more_than_it_must(void **state)
 {
     struct scene *s = *state;
@@ -248,7 +252,7 @@ static void node_needs_no_more_than_it_must(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_(needs_release) struct needs n = {0};
         put(s, "package.json", cases[i].package);
-        assert_int_equal(language_needs(language_named("nodejs"), s->dir, &n, NULL), 0);
+        assert_int_equal(language_needs(language_named("nodejs"), s->dir, &home, &n, NULL), 0);
         assert_string_equal(n.run, cases[i].run);
         assert_string_equal(n.compile, cases[i].compile);
         assert_true(n.npm && n.tools.n == 0); /* a start command may name npm */
@@ -258,9 +262,139 @@ static void node_needs_no_more_than_it_must(void **state)
     struct err err;
     struct needs n = {0};
     put(s, "package.json", "{\"engines\":{\"node\":\"latest\"}}");
-    assert_int_equal(language_needs(language_named("nodejs"), s->dir, &n, &err), -ERR_INVALID);
+    assert_int_equal(language_needs(language_named("nodejs"), s->dir, &home, &n, &err),
+                     -ERR_INVALID);
     assert_non_null(strstr(err.msg, "package.json"));
     needs_release(&n);
+}
+
+static void another_suite_has_no_node_of_debians(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(needs_release) struct needs n = {0};
+    put(s, "package.json", "{}");
+    assert_int_equal(language_needs(language_named("nodejs"), s->dir, &other, &n, NULL), 0);
+    assert_string_equal(n.run, "stack-run.trixie");
+    assert_string_equal(n.node, "18");
+}
+
+static void python_needs_what_its_files_say(void **state)
+{
+    struct scene *s = *state;
+    const struct {
+        const char *files[3], *text, *installer, *compile, *tool;
+        size_t ignored;
+    } cases[] = {
+        {{"requirements.txt"}, "# nothing\n\n", "", "runtime-python-3.trixie", NULL, 0},
+        {{"requirements.txt"}, "flask\n", "pip", "compile-python-3.trixie", NULL, 0},
+        {{"poetry.lock", "pyproject.toml"},
+         "x",
+         "poetry",
+         "compile-python-3.trixie",
+         "tool-poetry.trixie",
+         0},
+        {{"uv.lock", "pyproject.toml"}, "x", "uv", "compile-python-3.trixie", "tool-uv.trixie", 0},
+        {{"Pipfile", "Pipfile.lock"},
+         "x",
+         "pipenv",
+         "compile-python-3.trixie",
+         "tool-pipenv.trixie",
+         0},
+        {{"pyproject.toml"}, "x", "project", "compile-python-3.trixie", NULL, 0},
+        {{"setup.py"}, "x", "project", "compile-python-3.trixie", NULL, 0},
+        {{"requirements.txt", "poetry.lock", "pyproject.toml"},
+         "x",
+         "pip",
+         "compile-python-3.trixie",
+         NULL,
+         1},
+        {{"uv.lock", "poetry.lock"},
+         "x",
+         "poetry",
+         "compile-python-3.trixie",
+         "tool-poetry.trixie",
+         1},
+        {{"Pipfile"}, "x", NULL, NULL, NULL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(needs_release) struct needs n = {0};
+        struct err err = {0};
+        dir_remove(s->dir, NULL);
+        for (size_t k = 0; k < 3 && cases[i].files[k]; k++)
+            put(s, cases[i].files[k], cases[i].text);
+        int r = language_needs(language_named("python"), s->dir, &other, &n, &err);
+        if (!cases[i].installer) {
+            assert_int_equal(r, -ERR_UNPROCESSABLE);
+            assert_non_null(strstr(err.hint, "pipenv lock"));
+            continue;
+        }
+        assert_int_equal(r, 0);
+        assert_string_equal(n.run, "runtime-python-3.trixie");
+        assert_string_equal(n.compile, cases[i].compile);
+        assert_string_equal(map_get(&n.facts, "python_installer"), cases[i].installer);
+        assert_int_equal(n.ignored.n, cases[i].ignored);
+        assert_int_equal(n.tools.n, cases[i].tool != NULL);
+        if (cases[i].tool)
+            assert_string_equal(n.tools.items[0], cases[i].tool);
+    }
+}
+
+static void files_choose_the_python(void **state)
+{
+    struct scene *s = *state;
+    static const struct semver offered[] = {{3, 11, 2}, {3, 13, 5}};
+    const struct {
+        const char *file, *text;
+        int minor; /* 0: refused; 1: it says nothing */
+        const char *and, *more;
+    } cases[] = {
+        {".python-version", "3.11\n", 11},
+        {".python-version", "# mine\n\n3.13.1\n", 13},
+        {".python-version", "3\n", 13},
+        {".python-version", "cpython-3.11.9", 11},
+        {".python-version", ">=3.12", 13},
+        {".python-version", "3.14", 0},
+        {".python-version", "3.12.4", 0},
+        {".python-version", "3.13t", 0},
+        {".python-version", "pypy3.10-7.3", 0},
+        {".python-version", "", 1},
+        {"runtime.txt", "python-3.13.1", 13},
+        {"runtime.txt", "python-3.11.9\n", 11},
+        {"runtime.txt", "python-3.9.18", 0},
+        {"pyproject.toml", "[project]\nname = 'x'\nrequires-python = \">=3.12\"\n", 13},
+        {"pyproject.toml", "[project]\nrequires-python = '>=3.8,<3.12' # old\n", 11},
+        {"pyproject.toml", "[project]\nrequires-python = '>=3.14'\n", 0},
+        {"pyproject.toml", "[other]\nrequires-python = '>=3.14'\n", 1},
+        {"pyproject.toml", "[project]\nx = \"\"\"\nrequires-python = '>=3.14'\n\"\"\"\n", 1},
+        {"pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.12\"\nx='1'\n", 13},
+        {"pyproject.toml", "[tool.poetry.dependencies]\npython = \"~3.12\"\n", 0},
+        {"Pipfile", "[packages]\npython_version = \"3.9\"\n[requires]\npython_version = \"3.11\"\n",
+         11},
+        {"Pipfile", "[requires]\npython_version = \"3.14\"\n", 0},
+        {".python-version", "3.11", 11, "pyproject.toml", "[project]\nrequires-python='>=3.11'\n"},
+        {".python-version", "3.11", 0, "pyproject.toml", "[project]\nrequires-python='>=3.12'\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t got = 9;
+        bool asked;
+        struct err err = {0};
+        dir_remove(s->dir, NULL);
+        put(s, cases[i].file, cases[i].text);
+        if (cases[i].and)
+            put(s, cases[i].and, cases[i].more);
+        int r = python_choose(s->dir, offered, 2, &got, &asked, &err);
+        if (cases[i].minor == 0
+                ? r != -ERR_UNPROCESSABLE || !strstr(err.msg, "3.11.2 and 3.13.5")
+                : r || asked != (cases[i].minor > 1) ||
+                      offered[got].minor != (cases[i].minor > 1 ? cases[i].minor : 13))
+            fail_msg("%s: %s: %d, %zu: %s", cases[i].file, cases[i].text, r, got, err.msg);
+    }
+    struct err err;
+    size_t got;
+    bool asked;
+    put(s, "pyproject.toml", "[project]\nrequires-python = 'new'\n");
+    assert_int_equal(python_choose(s->dir, offered, 2, &got, &asked, &err), -ERR_INVALID);
+    assert_non_null(strstr(err.msg, "pyproject.toml"));
 }
 
 int main(void)
@@ -275,6 +409,9 @@ int main(void)
         TEST(languages_are_detected_as_their_buildpacks_do),
         TEST(the_first_language_counts),
         TEST(node_needs_no_more_than_it_must),
+        TEST(another_suite_has_no_node_of_debians),
+        TEST(python_needs_what_its_files_say),
+        TEST(files_choose_the_python),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
