@@ -1,9 +1,10 @@
-/* Apps: create, list, show, destroy; what runs of them and how many. */
+/* Apps: create, list, show; what runs of them and how many. */
 #include <errno.h>
 
 #include "api/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
+#include "api/remains.h"
 #include "api/reply.h"
 #include "api/repo.h"
 #include "api/view.h"
@@ -26,6 +27,8 @@ static int create(struct change *c, void *arg, struct err *err)
         return err_hint(err, "it belongs to %s; choose another name", old.owner ? old.owner : "?");
     }
     if (r != -ERR_NOT_FOUND)
+        return r;
+    if ((r = remains_check(c, name, err)) < 0)
         return r;
     struct app a = {.name = (char *)name, .owner = c->who->user, .created = c->now};
     struct desired d = {0};
@@ -182,71 +185,6 @@ int handle_ps_list(struct request *rq, struct err *err)
         reply_noun(&rq->out, NULL, &instance_schema, all[i]);
     reply_close(&rq->out, ']');
     reply_close(&rq->out, '}');
-    return 0;
-}
-
-/* --- destroy --------------------------------------------------------------------------------- */
-
-static int destroy(struct change *c, void *arg, struct err *err)
-{
-    const char *name = arg;
-    _cleanup_free_ char *key = key_app(name), *below = xasprintf("/apps/%s/", name);
-    _cleanup_(app_release) struct app a = {0};
-    int r = change_read(c, key, &app_schema, &a, err);
-    if (r < 0)
-        return r;
-    change_delete(c, key);
-    change_delete_prefix(c, below);
-    struct mirror *m = operator_mirror(c->api->op);
-    const struct build *b;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(m, "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
-            streq(b->app, name)) {
-            _cleanup_free_ char *status = xasprintf("%s/", i.key);
-            change_delete(c, i.key);
-            change_delete_prefix(c, status);
-        }
-    return 0;
-}
-
-static void remove_build_folders(struct api *api, const char *app, struct strv *ids)
-{
-    for (size_t i = 0; i < ids->n; i++) {
-        struct err err;
-        _cleanup_free_ char *dir = path_join(api->config->state, "builds/%s", ids->items[i]);
-        if (dir_remove(dir, &err) < 0)
-            log_warning("destroying %s: %s", app, err.msg);
-    }
-}
-
-static void builds_of(struct api *api, const char *app, struct strv *ret)
-{
-    const struct build *b;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
-            streq(b->app, app))
-            strv_add(ret, b->id);
-}
-
-int handle_apps_destroy(struct request *rq, struct err *err)
-{
-    const struct app *a;
-    int r = request_app(rq, &a, err);
-    if (r < 0)
-        return r;
-    _cleanup_free_ char *name = xstrdup(a->name);
-    _cleanup_(strv_release) struct strv ids = {0};
-    builds_of(rq->api, name, &ids);
-    r = change_make(rq->api, &rq->who, "app.destroy", name, destroy, name, err);
-    if (r < 0)
-        return r;
-    remove_build_folders(rq->api, name, &ids);
-    struct err why;
-    if (repo_remove(rq->api->config, name, &why) < 0)
-        log_warning("destroying %s: %s", name, why.msg);
-    rq->status = MHD_HTTP_NO_CONTENT;
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct upload {
     int fd;
     uint64_t size;
     struct build build;
+    char *born; /* when the app was created, to know it again */
     bool recorded;
 };
 
@@ -59,6 +60,7 @@ static void release_upload(struct request *rq)
     build_release(&u->build);
     free(u->dir);
     free(u->archive);
+    free(u->born);
     free(u);
 }
 
@@ -139,6 +141,8 @@ static int create(struct change *c, void *arg, struct err *err)
     _cleanup_free_ char *app_key = key_app(u->build.app), *key = key_build(u->build.id);
     _cleanup_(app_release) struct app a = {0};
     int r = change_read(c, app_key, &app_schema, &a, err); /* it may be destroyed meanwhile */
+    if (r == -ERR_NOT_FOUND || (r == 0 && !streq(a.created ? a.created : "", u->born)))
+        return err_set(err, ERR_NOT_FOUND, "the app %s was destroyed meanwhile", u->build.app);
     if (r < 0)
         return r;
     change_new(c, key, &build_schema, &u->build);
@@ -196,6 +200,7 @@ int open_builds_create(struct request *rq, struct err *err)
     rq->receive = write_chunk;
     rq->finish = handle_builds_create;
     u->build.app = xstrdup(a->name);
+    u->born = xstrdup(a->created ? a->created : "");
     u->build.by = xstrdup(rq->who.user);
     u->build.id = build_id_new();
     r = describe(rq, &u->build, err);

@@ -341,11 +341,10 @@ static int make_app(struct git *g, struct err *err)
         return err_hint(err, "davit apps lists them");
     }
     g->repository = there || !g->advertise ? g->app : REPO_EMPTY;
-    int r = repo_make(api->config, g->repository, err);
-    if (r < 0 || there || g->advertise)
-        return r;
-    r = app_create(api, &g->rq->who, g->app, err);
-    return r == -ERR_EXISTS ? 0 : r;
+    int r = 0;
+    if (!there && !g->advertise) /* first: what is left of a former one may be a repository */
+        r = app_create(api, &g->rq->who, g->app, err);
+    return r < 0 && r != -ERR_EXISTS ? r : repo_make(api->config, g->repository, err);
 }
 
 int git_open(struct request *rq, struct err *err)

@@ -78,6 +78,7 @@ int log_tail_new(struct stream *s, const char *app, const struct log_query *q,
 struct log_stream {
     struct stream stream;
     struct log_tail *tail;
+    char *app;
     bool found, follow;
     uv_timer_t *turn; /* the search goes on when others had theirs */
 };
@@ -95,7 +96,7 @@ static void fill(struct stream *s)
     }
     while (stream_room(s) > LOG_LINE_CAP) {
         if (!log_reader_next(reader, &line)) {
-            s->done = !ls->follow;
+            s->done = !ls->follow || !view_desired(s->rq->api, ls->app);
             return;
         }
         buf_add(&s->pending, line.text.ptr, line.text.len);
@@ -108,11 +109,14 @@ static void release(struct stream *s)
     struct log_stream *ls = (struct log_stream *)s;
     uv_close((uv_handle_t *)ls->turn, on_closed);
     log_tail_free(ls->tail);
+    free(ls->app);
     free(ls);
 }
 
-static const struct stream_ops ops = {
-    .content_type = "text/plain; charset=utf-8", .fill = fill, .release = release};
+static const struct stream_ops ops = {.content_type = "text/plain; charset=utf-8",
+                                      .fill = fill,
+                                      .release = release,
+                                      .on_change = true};
 
 static int check_process(const char *process, struct err *err)
 {
@@ -201,6 +205,7 @@ int handle_logs(struct request *rq, struct err *err)
         return r;
     struct log_stream *ls = xcalloc(1, sizeof(*ls));
     ls->follow = q.follow;
+    ls->app = xstrdup(a->name);
     ls->turn = xmalloc(sizeof(*ls->turn));
     uv_timer_init(operator_loop(rq->api->op), ls->turn);
     ls->turn->data = &ls->stream;

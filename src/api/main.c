@@ -6,6 +6,7 @@
 #include "api/builds.h"
 #include "api/change.h"
 #include "api/server.h"
+#include "api/remains.h"
 #include "api/request.h"
 #include "api/upkeep.h"
 #include "base/log.h"
@@ -51,6 +52,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
 {
     (void)op;
     (void)now;
+    remains_pass(ctx);
     requests_changed(ctx);
 }
 
@@ -66,8 +68,9 @@ static void stop(struct operator* op, void *ctx)
 
 int api_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/",   "/builds/", "/instances/", "/routing/",
-                                           "/stacks/", "/users/",  "/tokens/",    NULL};
+    static const char *const prefixes[] = {"/apps/",    "/builds/",  "/instances/",
+                                           "/remains/", "/routing/", "/stacks/",
+                                           "/users/",   "/tokens/",  NULL};
     static const struct operator_desc desc = {
         .name = "api", .prefixes = prefixes, .start = start, .reconcile = reconcile, .stop = stop};
     struct api api = {.config = c};

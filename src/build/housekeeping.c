@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "build/record.h"
 #include "build/tree.h"
 #include "os/file.h"
 
@@ -17,6 +18,8 @@ void chores_release(struct chores *c)
     strv_release(&c->apps);
     strv_release(&c->builds);
     strv_release(&c->gone);
+    strv_release(&c->destroyed);
+    strv_release(&c->dropped);
 }
 
 /* --- what to keep ---------------------------------------------------------------------------- */
@@ -146,6 +149,17 @@ int chores_gather(struct operator* op, struct chores *ret, struct err *err)
     return keep_running(op, ret, err);
 }
 
+void chores_add_destroyed(struct chores *c, struct operator* op, const char *app)
+{
+    _cleanup_free_ char *key = key_remains(app, "build");
+    const struct remains *left = mirror_get(operator_mirror(op), key, &remains_schema, NULL);
+    strv_add(&c->destroyed, app);
+    for (size_t i = 0; left && i < left->images.n; i++)
+        strv_add(&c->dropped, left->images.items[i]);
+    for (size_t i = 0; left && i < left->builds.n; i++)
+        strv_add(&c->gone, left->builds.items[i]);
+}
+
 /* --- doing it -------------------------------------------------------------------------------- */
 
 static void complain(const char *doing, const struct err *err)
@@ -174,13 +188,59 @@ static void remove_others(const char *dir, const struct strv *keep, int64_t youn
     }
 }
 
-static void remove_gone(const struct config *c, const struct strv *ids)
+static void remove_gone(const struct config *c, struct chores *chores)
 {
     struct err err;
-    for (size_t i = 0; i < ids->n; i++) {
-        _cleanup_free_ char *dir = job_dir(c, ids->items[i]);
-        if (path_is_component(ids->items[i]) && dir_remove(dir, &err) < 0)
+    for (size_t i = 0; i < chores->gone.n; i++) {
+        _cleanup_free_ char *dir = job_dir(c, chores->gone.items[i]);
+        if (path_is_component(chores->gone.items[i]) && dir_remove(dir, &err) < 0) {
             complain("removing an old build", &err);
+            chores->failed = true;
+        }
+    }
+}
+
+/* Layers that an app's builds made lately and perhaps no image names. */
+static void add_loose_layers(const struct config *c, const char *app, struct strv *ret)
+{
+    _cleanup_(record_release) struct record record;
+    _cleanup_(buf_release) struct buf source = BUF_CAP(128);
+    _cleanup_free_ char *dir = job_cache_dir(c, app), *path = path_join(dir, "record.json"),
+                        *last = path_join(dir, "source");
+    record_load(path, &record);
+    if (record.source)
+        strv_add(ret, record.source);
+    if (record.compiled)
+        strv_add(ret, record.compiled);
+    if (file_read(last, &source, NULL) == 0 && source.len)
+        strv_add(ret, source.ptr);
+}
+
+/* Before its caches, which know the loose ones. */
+static void drop_images(const struct config *c, struct image_store *images, struct chores *chores)
+{
+    struct err err;
+    struct image_gc_stats stats;
+    for (size_t i = 0; i < chores->destroyed.n; i++)
+        add_loose_layers(c, chores->destroyed.items[i], &chores->dropped);
+    if (chores->dropped.n && image_drop(images, &chores->dropped, &chores->images,
+                                        chores->dropped_grace_s, &stats, &err) < 0) {
+        complain("destroying an app", &err);
+        chores->failed = true;
+    }
+}
+
+static void remove_destroyed(const struct config *c, struct image_store *images,
+                             struct chores *chores)
+{
+    struct err err;
+    drop_images(c, images, chores);
+    for (size_t i = 0; i < chores->destroyed.n; i++) {
+        _cleanup_free_ char *dir = job_cache_dir(c, chores->destroyed.items[i]);
+        if (dir_remove(dir, &err) < 0) {
+            complain("destroying an app", &err);
+            chores->failed = true;
+        }
     }
 }
 
@@ -244,13 +304,14 @@ static void limit_caches(const struct config *c, const struct strv *apps)
     free(caches);
 }
 
-void chores_do(const struct config *c, struct image_store *images, const struct chores *chores)
+void chores_do(const struct config *c, struct image_store *images, struct chores *chores)
 {
     struct err err;
     struct image_gc_stats stats;
     _cleanup_free_ char *builds = path_join(c->state, "builds");
     _cleanup_free_ char *apps = path_join(c->cache, "build/apps");
-    remove_gone(c, &chores->gone);
+    remove_gone(c, chores);
+    remove_destroyed(c, images, chores);
     remove_others(builds, &chores->builds, UPLOAD_SECONDS);
     remove_others(apps, &chores->apps, DESTROYED_SECONDS);
     limit_caches(c, &chores->apps);

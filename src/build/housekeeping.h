@@ -10,23 +10,28 @@
 enum {
     BUILDS_KEPT = 20,              /* finished ones an app keeps, with their output */
     HOUSEKEEPING_DELAY_MS = 10000, /* after a build, for all builds within that time together */
-    DESTROYED_DELAY_MS = 90000,    /* after an app is gone */
     LAYER_GRACE_S = 30,            /* longer than any step between a layer and its image's name */
 };
 
 /* What to keep and what to remove, on owned copies for a worker. */
 struct chores {
-    struct strv images; /* digests that stay */
-    struct strv apps;   /* that there are */
-    struct strv builds; /* ids whose folders stay, */
-    struct strv gone;   /* and of those that the store has just forgotten */
-    int64_t grace_s;    /* layers that came or were used since may be of a build that runs */
+    struct strv images;      /* digests that stay */
+    struct strv apps;        /* that there are */
+    struct strv builds;      /* ids whose folders stay, */
+    struct strv gone;        /* and of those that the store has just forgotten */
+    struct strv destroyed;   /* apps whose last traces go now, */
+    struct strv dropped;     /* and digests of their images */
+    int64_t dropped_grace_s; /* for builds of others that run */
+    bool failed;             /* something of the destroyed ones is still there */
+    int64_t grace_s;         /* layers that came or were used since may be of a build that runs */
 };
 
 void chores_release(struct chores *c);
+/* A destroyed app, of which nothing runs or is built any more. */
+void chores_add_destroyed(struct chores *c, struct operator* op, const char *app);
 /* Looks through the mirror; queues the deletion of the store's keys of old builds. */
 int chores_gather(struct operator* op, struct chores *ret, struct err *err);
-/* The blocking part. What fails is logged and tried again next time. */
-void chores_do(const struct config *c, struct image_store *images, const struct chores *chores);
+/* The blocking part. What fails is logged and tried again next time; sets `failed`. */
+void chores_do(const struct config *c, struct image_store *images, struct chores *chores);
 
 #endif

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/visible.h"
 #include "build/buildpacks.h"
 #include "build/dockerfile.h"
@@ -130,12 +131,22 @@ static int save_record(struct work *w, struct err *err)
     return record_save(path, &w->record, err);
 }
 
+/* For who removes all that is the app's: no image names this layer yet, and none may ever. */
+static void note_source(const struct work *w)
+{
+    _cleanup_free_ char *path = path_join(w->cache, "source");
+    struct err err;
+    if (file_replace(path, str_of(w->source.diff_id), 0600, &err) < 0)
+        log_warning("%s", err.msg);
+}
+
 static int build_source(struct work *w, struct err *err)
 {
     int r =
         source_unpack(w->config, w->images, w->in->build.archive, w->last.source, &w->source, err);
     if (r < 0)
         return r;
+    note_source(w);
     warn_of_submodules(w);
     bool named = false;
     if ((r = cancel_check(w->cancel, err)) < 0 || (r = read_app_json(w, err)) < 0 ||

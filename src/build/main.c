@@ -11,7 +11,10 @@
 #include "build/refresher.h"
 #include "build/release.h"
 #include "operator/current.h"
+#include "operator/remains.h"
 #include "os/file.h"
+
+enum { REMAINS_RETRY_MS = 30000 };
 
 /* A build that a worker does or has done. */
 struct job {
@@ -31,10 +34,11 @@ struct builder {
     const struct config *config;
     struct image_store *images;
     struct job *jobs;
-    size_t apps; /* how many there were at the last pass */
     struct chores chores;
-    int64_t chores_due;            /* mono ms; INT64_MAX: nothing to tidy up */
-    bool chores_run, chores_again; /* again: once what is young now has passed its grace */
+    int64_t chores_due;           /* mono ms; INT64_MAX: nothing to tidy up */
+    bool chores_run, chores_done; /* by a worker, and not settled yet */
+    bool chores_again;            /* once what is young now has passed its grace */
+    int64_t remains_due;          /* when what failed is tried again */
     uv_work_t chores_work;
     struct refresher refresher;
 };
@@ -113,9 +117,18 @@ static void on_chores_done(uv_work_t *work, int status)
 {
     (void)status;
     struct builder *b = work->data;
-    chores_release(&b->chores);
-    b->chores_run = false;
+    b->chores_done = true;
     operator_poke(b->op);
+}
+
+static void settle_chores(struct builder *b, int64_t now)
+{
+    for (size_t i = 0; !b->chores.failed && i < b->chores.destroyed.n; i++)
+        remains_done(b->op, b->chores.destroyed.items[i], "build");
+    b->remains_due = now + (b->chores.failed ? REMAINS_RETRY_MS : 0);
+    chores_release(&b->chores);
+    b->chores = (struct chores){0};
+    b->chores_run = b->chores_done = false;
 }
 
 static void want_chores(struct builder *b, int64_t now, int64_t delay)
@@ -123,33 +136,53 @@ static void want_chores(struct builder *b, int64_t now, int64_t delay)
     b->chores_due = MIN(b->chores_due, now + delay);
 }
 
-/* An app that is gone leaves its cache and its images. */
-static void look_for_destroyed(struct builder *b, int64_t now)
+static bool is_built(const struct builder *b, const char *app)
 {
-    size_t n = 0;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(b->op), "/apps/"); mirror_next(&i);)
-        n += key_match(i.key, "/apps/?", parts);
-    if (n < b->apps)
-        want_chores(b, now, DESTROYED_DELAY_MS);
-    b->apps = n;
+    for (const struct job *j = b->jobs; j; j = j->next)
+        if (streq(j->in.build.app, app))
+            return true;
+    return false;
+}
+
+/* Destroyed apps of which nothing is built and nothing runs any more. */
+static void find_remains(struct builder *b, struct strv *ret)
+{
+    _cleanup_(strv_release) struct strv apps = {0};
+    remains_of(b->op, "build", &apps);
+    for (size_t i = 0; i < apps.n; i++)
+        if (!is_built(b, apps.items[i]) && !remains_left(b->op, apps.items[i], "run"))
+            strv_add(ret, apps.items[i]);
+}
+
+static void look_for_remains(struct builder *b, int64_t now)
+{
+    _cleanup_(strv_release) struct strv apps = {0};
+    find_remains(b, &apps);
+    if (apps.n)
+        want_chores(b, MAX(now, b->remains_due), 0);
 }
 
 /* A build holds layers that no image names yet, and no release its image, for as long as it takes.
  */
-static int64_t layer_grace(const struct builder *b, int64_t now)
+static int64_t build_age_s(const struct builder *b, int64_t now)
 {
     int64_t first = now;
     for (const struct job *j = b->jobs; j; j = j->next)
         first = MIN(first, j->started);
-    return (now - first) / 1000 + LAYER_GRACE_S;
+    return b->jobs ? (now - first) / 1000 + 1 : 0;
 }
 
 static void tidy_up(struct builder *b, int64_t now)
 {
     struct err err;
-    look_for_destroyed(b, now);
-    if (b->chores_due == INT64_MAX || b->chores_run)
+    if (b->chores_done) { /* what that writes makes another pass */
+        settle_chores(b, now);
+        return operator_poke(b->op);
+    }
+    if (b->chores_run)
+        return;
+    look_for_remains(b, now);
+    if (b->chores_due == INT64_MAX)
         return;
     if (now < b->chores_due)
         return operator_wake_at(b->op, b->chores_due);
@@ -159,7 +192,12 @@ static void tidy_up(struct builder *b, int64_t now)
         log_warning("tidying up: %s", err.msg);
         return chores_release(&b->chores);
     }
-    b->chores.grace_s = layer_grace(b, now);
+    _cleanup_(strv_release) struct strv destroyed = {0};
+    find_remains(b, &destroyed);
+    for (size_t i = 0; i < destroyed.n; i++)
+        chores_add_destroyed(&b->chores, b->op, destroyed.items[i]);
+    b->chores.dropped_grace_s = build_age_s(b, now);
+    b->chores.grace_s = b->chores.dropped_grace_s + LAYER_GRACE_S;
     b->chores_run = true;
     b->chores_work.data = b;
     uv_queue_work(operator_loop(b->op), &b->chores_work, on_chores, on_chores_done);
@@ -203,6 +241,13 @@ static void give_up(struct builder *b, const struct build *build, enum build_sta
     build_state_put(b->op, build->id, state, why);
 }
 
+static void let_go_of(struct builder *b, struct job *j)
+{
+    forget_job(b, j);
+    want_chores(b, time_mono_ms(), HOUSEKEEPING_DELAY_MS);
+    b->chores_again = true;
+}
+
 static void act(struct builder *b, const struct build *build, const struct candidate *c,
                 enum build_action action)
 {
@@ -212,11 +257,7 @@ static void act(struct builder *b, const struct build *build, const struct candi
     case BUILD_START: start_job(b, build); break;
     case BUILD_STOP: stop_job(j); break;
     case BUILD_COMMIT: release_commit(b->op, build, &j->result); break;
-    case BUILD_FORGET:
-        forget_job(b, j);
-        want_chores(b, time_mono_ms(), HOUSEKEEPING_DELAY_MS);
-        b->chores_again = true;
-        break;
+    case BUILD_FORGET: let_go_of(b, j); break;
     case BUILD_REFUSE:
         give_up(b, build, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
                 c->app_exists ? NULL : "the app was destroyed");
@@ -224,6 +265,21 @@ static void act(struct builder *b, const struct build *build, const struct candi
     case BUILD_LOST:
         give_up(b, build, BUILD_FAILED, "the platform was restarted meanwhile; push again");
         break;
+    }
+}
+
+/* Builds that went with their app. */
+static void tend_orphans(struct builder *b)
+{
+    for (struct job *j = b->jobs, *next; j; j = next) {
+        _cleanup_free_ char *key = key_build(j->in.build.id);
+        next = j->next;
+        if (mirror_get(operator_mirror(b->op), key, &build_schema, NULL))
+            continue;
+        if (j->done)
+            let_go_of(b, j);
+        else if (!j->cancelled)
+            stop_job(j);
     }
 }
 
@@ -251,6 +307,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     free(actions);
     free(candidates);
     free(builds);
+    tend_orphans(b);
     tidy_up(b, now);
     refresher_pass(&b->refresher, now);
 }
@@ -296,7 +353,7 @@ int build_teardown(const struct config *c, struct err *err)
 
 int build_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/builds/", "/stacks/", NULL};
+    static const char *const prefixes[] = {"/apps/", "/builds/", "/remains/", "/stacks/", NULL};
     struct builder b = {.config = c};
     const struct operator_desc desc = {.name = "build",
                                        .prefixes = prefixes,

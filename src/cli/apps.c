@@ -122,7 +122,9 @@ static int confirm(const struct cli *cli, const char *app, struct err *err)
     char line[256] = "";
     const char *said = cli->values[OPT_CONFIRM];
     if (!said && isatty(STDIN_FILENO)) {
-        fprintf(stderr, "This destroys %s, its releases, config and logs. Type its name: ", app);
+        fprintf(
+            stderr,
+            "This destroys %s, its repository, releases, config and logs. Type its name: ", app);
         said = fgets(line, sizeof(line), stdin) ? line : "";
         line[strcspn(line, "\n")] = '\0';
     }
@@ -139,7 +141,9 @@ int verb_apps_destroy(struct cli *cli, struct err *err)
     if (r < 0 || (r = confirm(cli, app, err)) < 0)
         return r;
     _cleanup_free_ char *path = api_path("/v1/apps/%", app);
-    if ((r = api_call(cli, "DELETE", path, NULL, NULL, err)) == 0 && !given(cli, OPT_JSON))
+    _cleanup_free_ char *what = xasprintf("destroying %s", app);
+    r = api_follow(cli, "DELETE", path, 0, NULL, NULL, what, err);
+    if (r == 0 && !given(cli, OPT_JSON))
         printf("Destroyed %s\n", app);
     return r;
 }

@@ -46,16 +46,23 @@ struct sink {
 struct router_log {
     const struct config *config;
     int pipe_fd;
+    bool (*exists)(void *ctx, struct str app);
+    void *ctx;
     struct sink *sinks;
     size_t n, room;
     size_t last; /* the one written to last: lines of an app come in runs */
     struct buf partial;
 };
 
-struct router_log *router_log_new(const struct config *c, int pipe_fd)
+struct router_log *router_log_new(const struct config *c, int pipe_fd,
+                                  bool (*exists)(void *ctx, struct str app), void *ctx)
 {
     struct router_log *l = xcalloc(1, sizeof(*l));
-    *l = (struct router_log){.config = c, .pipe_fd = pipe_fd, .partial = BUF_CAP(2 * CHUNK)};
+    *l = (struct router_log){.config = c,
+                             .pipe_fd = pipe_fd,
+                             .exists = exists,
+                             .ctx = ctx,
+                             .partial = BUF_CAP(2 * CHUNK)};
     return l;
 }
 
@@ -78,6 +85,7 @@ void router_log_free(struct router_log *l)
     free(l);
 }
 
+/* NULL: there is no such app. */
 static struct sink *sink_of(struct router_log *l, struct str app)
 {
     if (l->last < l->n && str_eq(app, str_of(l->sinks[l->last].app)))
@@ -86,6 +94,8 @@ static struct sink *sink_of(struct router_log *l, struct str app)
         if (str_eq(app, str_of(l->sinks[l->last].app)))
             return &l->sinks[l->last];
     }
+    if (!l->exists(l->ctx, app))
+        return NULL;
     if (l->n == l->room) {
         l->room = MAX(2 * l->room, (size_t)8);
         l->sinks = xrealloc(l->sinks, l->room * sizeof(*l->sinks));
@@ -165,8 +175,9 @@ static void flush(struct router_log *l)
 static void take_line(struct router_log *l, struct str raw, const char *when)
 {
     struct str rest = raw, app = str_cut(&rest, '\t');
-    if (rest.len && app.len && !str_eq(app, STR("-")))
-        log_format_line(raw, when, &app, &sink_of(l, app)->pending);
+    struct sink *s;
+    if (rest.len && app.len && !str_eq(app, STR("-")) && (s = sink_of(l, app)))
+        log_format_line(raw, when, &app, &s->pending);
 }
 
 static void take_lines(struct router_log *l, const char *when)
@@ -195,5 +206,16 @@ void router_log_read(struct router_log *l)
         take_lines(l, when);
         flush(l);
         budget -= (size_t)n;
+    }
+}
+
+void router_log_forget(struct router_log *l, const char *app)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (!streq(l->sinks[i].app, app))
+            continue;
+        sink_release(&l->sinks[i]);
+        l->sinks[i] = l->sinks[--l->n];
+        return;
     }
 }

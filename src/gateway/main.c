@@ -6,6 +6,7 @@
 #include "gateway/log.h"
 #include "gateway/routing.h"
 #include "gateway/world.h"
+#include "operator/remains.h"
 #include "os/file.h"
 
 enum {
@@ -36,6 +37,13 @@ struct gateway {
 /* --- what happens outside --------------------------------------------------------------------- */
 
 static void on_log(uv_poll_t *poll, int status, int events);
+
+static bool app_exists(void *ctx, struct str app)
+{
+    struct gateway *g = ctx;
+    _cleanup_free_ char *key = xasprintf("/apps/%.*s", (int)app.len, app.ptr);
+    return mirror_get(operator_mirror(g->op), key, &app_schema, NULL) != NULL;
+}
 
 static void on_log_batch(uv_timer_t *timer)
 {
@@ -208,6 +216,29 @@ static void schedule(struct gateway *g, int64_t now)
     g->poll_ms = MIN(2 * g->poll_ms, (int64_t)POLL_MAX_MS);
 }
 
+static bool has_servers(const struct gateway *g, const char *app)
+{
+    struct str of, process, id;
+    for (size_t i = 0; g->known && i < g->state.n_servers; i++)
+        if (server_name_parts(str_of(g->state.servers[i].name), &of, &process, &id) &&
+            str_eq(of, str_of(app)))
+            return true;
+    return false;
+}
+
+/* Of a destroyed app only its log is left, once HAProxy has nothing of it any more. */
+static void let_go(struct gateway *g)
+{
+    _cleanup_(strv_release) struct strv apps = {0};
+    remains_of(g->op, "gateway", &apps);
+    for (size_t i = 0; i < apps.n; i++) {
+        if (has_servers(g, apps.items[i]))
+            continue;
+        router_log_forget(g->log, apps.items[i]);
+        remains_done(g->op, apps.items[i], "gateway");
+    }
+}
+
 static void reconcile(struct operator* op, void *ctx, int64_t now)
 {
     struct gateway *g = ctx;
@@ -225,6 +256,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
         routing_report(op, &world.wanted, &g->state);
         schedule(g, now);
     }
+    let_go(g);
     world_release(&world);
 }
 
@@ -243,7 +275,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     int pipe = log_pipe_for_reader(g->haproxy.dir_fd, err);
     if (pipe < 0)
         return pipe;
-    g->log = router_log_new(g->config, pipe);
+    g->log = router_log_new(g->config, pipe, app_exists, g);
     uv_poll_init(operator_loop(op), &g->log_poll, pipe);
     uv_timer_init(operator_loop(op), &g->log_timer);
     g->log_poll.data = g->log_timer.data = g;
@@ -253,7 +285,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
 
 int gateway_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/instances/", "/routing/", NULL};
+    static const char *const prefixes[] = {"/apps/", "/instances/", "/routing/", "/remains/", NULL};
     static const struct operator_desc desc = {
         .name = "gateway", .prefixes = prefixes, .start = start, .reconcile = reconcile};
     struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};

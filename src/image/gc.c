@@ -11,6 +11,8 @@
 struct sweep {
     struct image_store *s;
     struct strv live;  /* hex digests of blobs and layers, sorted before the sweep */
+    struct strv only;  /* nothing but these may go, */
+    bool all;          /* or everything */
     struct strv trash; /* what was renamed, relative to the store */
     time_t newest;     /* of what may go */
     struct image_gc_stats stats;
@@ -21,10 +23,15 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool is_live(const struct sweep *w, const char *hex)
+static bool has(const struct strv *sorted, const char *hex)
 {
-    return w->live.n &&
-           bsearch(&hex, w->live.items, w->live.n, sizeof(*w->live.items), by_text) != NULL;
+    return sorted->n &&
+           bsearch(&hex, sorted->items, sorted->n, sizeof(*sorted->items), by_text) != NULL;
+}
+
+static bool stays(const struct sweep *w, const char *hex)
+{
+    return has(&w->live, hex) || !(w->all || has(&w->only, hex));
 }
 
 static bool is_hex(const char *name)
@@ -32,7 +39,8 @@ static bool is_hex(const char *name)
     return strlen(name) == DIGEST_HEX_LEN && strspn(name, "0123456789abcdef") == DIGEST_HEX_LEN;
 }
 
-static int mark_image(struct sweep *w, const char *digest, struct err *err)
+/* Adds the image's digest and those of what it consists of. */
+static int mark_image(struct sweep *w, const char *digest, struct strv *ret, struct err *err)
 {
     _cleanup_(json_decrefp) json_t *manifest = NULL;
     int r = manifest_read(w->s, digest, &manifest, err);
@@ -42,16 +50,16 @@ static int mark_image(struct sweep *w, const char *digest, struct err *err)
         return r;
     const char *config =
         json_string_value(json_object_get(json_object_get(manifest, "config"), "digest"));
-    strv_add(&w->live, digest_hex(digest));
+    strv_add(ret, digest_hex(digest));
     if (digest_valid(config))
-        strv_add(&w->live, digest_hex(config));
+        strv_add(ret, digest_hex(config));
     size_t i;
     json_t *layer;
     json_array_foreach(json_object_get(manifest, "layers"), i, layer)
     {
         const char *id = json_string_value(json_object_get(layer, "digest"));
         if (digest_valid(id))
-            strv_add(&w->live, digest_hex(id));
+            strv_add(ret, digest_hex(id));
     }
     return 0;
 }
@@ -64,12 +72,12 @@ static int mark(struct sweep *w, const struct strv *keep, struct err *err)
     for (size_t i = 0; !r && i < refs.n; i++) {
         r = manifest_resolve(w->s, refs.items[i], digest, err);
         if (!r)
-            r = mark_image(w, digest, err);
+            r = mark_image(w, digest, &w->live, err);
     }
     for (size_t i = 0; !r && keep && i < keep->n; i++) {
         r = digest_check(keep->items[i], "an image to keep", err);
         if (!r)
-            r = mark_image(w, keep->items[i], err);
+            r = mark_image(w, keep->items[i], &w->live, err);
     }
     strv_sort(&w->live);
     return r;
@@ -103,7 +111,7 @@ static int sweep_blobs(struct sweep *w, struct err *err)
     for (size_t i = 0; !r && i < names.n; i++) {
         struct stat st;
         const char *hex = names.items[i];
-        if (!is_hex(hex) || is_live(w, hex) ||
+        if (!is_hex(hex) || stays(w, hex) ||
             fstatat(w->s->blobs, hex, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtime > w->newest)
             continue;
         _cleanup_free_ char *path = xasprintf("blobs/sha256/%s", hex);
@@ -120,7 +128,7 @@ static int sweep_layer(struct sweep *w, const char *name, struct err *err)
     if (strlen(name) >= DIGEST_HEX_LEN)
         memcpy(hex, name, DIGEST_HEX_LEN);
     const char *suffix = name + strlen(hex);
-    if (!is_hex(hex) || is_live(w, hex) ||
+    if (!is_hex(hex) || stays(w, hex) ||
         (*suffix && !streq(suffix, ".tar") && !streq(suffix, ".recipe")))
         return 0;
     struct stat folder = {0}, tar = {0};
@@ -186,16 +194,37 @@ static int mark_and_sweep(struct sweep *w, const struct strv *keep, struct err *
     return r < 0 ? r : sweep_layers(w, err);
 }
 
+static int collect(struct sweep *w, const struct strv *keep, struct image_gc_stats *ret,
+                   struct err *err)
+{
+    int r = mark_and_sweep(w, keep, err);
+    int removed = take_out_trash(w, r < 0 ? NULL : err);
+    r = r < 0 ? r : removed;
+    if (!r)
+        *ret = w->stats;
+    strv_release(&w->live);
+    strv_release(&w->only);
+    strv_release(&w->trash);
+    return r < 0 ? err_wrap(err, "collecting images") : 0;
+}
+
 int image_gc(struct image_store *s, const struct strv *keep, int64_t grace_s,
              struct image_gc_stats *ret, struct err *err)
 {
+    struct sweep w = {.s = s, .newest = time(NULL) - grace_s, .all = true};
+    return collect(&w, keep, ret, err);
+}
+
+int image_drop(struct image_store *s, const struct strv *ids, const struct strv *keep,
+               int64_t grace_s, struct image_gc_stats *ret, struct err *err)
+{
     struct sweep w = {.s = s, .newest = time(NULL) - grace_s};
-    int r = mark_and_sweep(&w, keep, err);
-    int removed = take_out_trash(&w, r < 0 ? NULL : err);
-    r = r < 0 ? r : removed;
-    if (!r)
-        *ret = w.stats;
-    strv_release(&w.live);
-    strv_release(&w.trash);
-    return r < 0 ? err_wrap(err, "collecting images") : 0;
+    for (size_t i = 0; i < ids->n; i++) {
+        if (!digest_valid(ids->items[i]))
+            continue;
+        strv_add(&w.only, digest_hex(ids->items[i]));
+        mark_image(&w, ids->items[i], &w.only, NULL); /* a layer's digest names no image */
+    }
+    strv_sort(&w.only);
+    return collect(&w, keep, ret, err);
 }

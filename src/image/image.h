@@ -144,5 +144,9 @@ struct image_gc_stats {
  * store did not make. ERR_INVALID, and nothing removed, when a root can't be read. */
 int image_gc(struct image_store *s, const struct strv *keep, int64_t grace_s,
              struct image_gc_stats *ret, struct err *err);
+/* The same for nothing but the images and layers `ids` (digests) and what these images consist of:
+ * of a destroyed app, of which only builds that run now may begin to use something. */
+int image_drop(struct image_store *s, const struct strv *ids, const struct strv *keep,
+               int64_t grace_s, struct image_gc_stats *ret, struct err *err);
 
 #endif

@@ -30,6 +30,7 @@ const char *const instance_state_names[] = {
 #undef X
         NULL};
 const char *const role_names[] = {"viewer", "developer", "admin", NULL};
+const char *const remains_operators[] = {"gateway", "run", "build", "api", NULL};
 static const char *const check_type_names[] = {"startup", "liveness", "readiness", NULL};
 
 SCHEMA(app, NEEDED(app, STRING, name), FIELD(app, STRING, owner), FIELD(app, STRING, created),
@@ -82,6 +83,9 @@ SCHEMA(routing, NEEDED(routing, STRING, app), FIELD(routing, STRV, instances));
 
 SCHEMA(domain, NEEDED(domain, STRING, host), FIELD(domain, STRING, created));
 
+SCHEMA(remains, NEEDED(remains, STRING, app), FIELD(remains, STRV, images),
+       FIELD(remains, STRV, builds));
+
 SCHEMA(stack, NEEDED(stack, STRING, name), FIELD(stack, STRING, made),
        FIELD(stack, STRING, checked), FIELD(stack, STRV, updates), FIELD(stack, STRING, error));
 
@@ -119,6 +123,10 @@ char *key_domain(const char *app, const char *host)
 char *key_build(const char *id) { return xasprintf("/builds/%s", id); }
 char *key_build_status(const char *id) { return xasprintf("/builds/%s/status", id); }
 char *key_routing(const char *app) { return xasprintf("/routing/%s", app); }
+char *key_remains(const char *app, const char *who)
+{
+    return xasprintf("/remains/%s/%s", app, who);
+}
 char *key_stack(const char *name) { return xasprintf("/stacks/%s", name); }
 char *key_token(const char *hash) { return xasprintf("/tokens/%s", hash); }
 char *key_user(const char *name) { return xasprintf("/users/%s", name); }

@@ -188,6 +188,16 @@ struct domain {
 };
 DEFINE_NOUN(domain)
 
+/* /remains/A/OPERATOR — what that operator has not removed yet of a destroyed app. Written by api;
+ * each operator deletes its own when it is done. Until all have, there can't be another app of that
+ * name, so that nothing of the one can become the other's. */
+struct remains {
+    char *app;
+    struct strv images, builds; /* for `build`: digests and ids */
+};
+DEFINE_NOUN(remains)
+extern const char *const remains_operators[];
+
 /* /stacks/NAME — a stack or runtime that images of this machine stand on. Written by build. */
 struct stack {
     char *name;          /* "runtime-python-3" */
@@ -240,6 +250,7 @@ char *key_build(const char *id);
 char *key_build_status(const char *id);
 char *key_instance(const char *app, const char *type, const char *id);
 char *key_routing(const char *app);
+char *key_remains(const char *app, const char *who);
 char *key_stack(const char *name);
 char *key_token(const char *hash);
 char *key_user(const char *name);

@@ -8,6 +8,7 @@
 
 struct removal {
     uv_work_t work;
+    struct disk *disk;
     char *path;
 };
 
@@ -23,19 +24,24 @@ static void on_removed(uv_work_t *work, int status)
 {
     (void)status;
     struct removal *r = work->data;
+    struct disk *d = r->disk;
     free(r->path);
     free(r);
+    if (!--d->removing)
+        d->idle(d->ctx);
 }
 
-static void remove_later(const struct disk *d, char *path)
+static void remove_later(struct disk *d, char *path)
 {
     struct removal *r = xcalloc(1, sizeof(*r));
+    r->disk = d;
     r->path = path;
+    d->removing++;
     r->work.data = r;
     uv_queue_work(d->loop, &r->work, remove_in_worker, on_removed);
 }
 
-void disk_set_aside(const struct disk *d, const char *folder)
+void disk_set_aside(struct disk *d, const char *folder)
 {
     unsigned char id[8];
     char hex[2 * sizeof(id) + 1];
@@ -63,9 +69,9 @@ static void names_in(const char *folder, struct strv *ret)
 int disk_open(struct disk *d, uv_loop_t *loop, const struct config *c, struct err *err)
 {
     _cleanup_(strv_release) struct strv left = {0};
-    *d = (struct disk){.loop = loop,
-                       .instances = path_join(c->state, "instances"),
-                       .gone = path_join(c->state, "instances/.gone")};
+    d->loop = loop;
+    d->instances = path_join(c->state, "instances");
+    d->gone = path_join(c->state, "instances/.gone");
     int r = dir_make(d->gone, 0700, err);
     if (r < 0)
         return r;
@@ -75,7 +81,7 @@ int disk_open(struct disk *d, uv_loop_t *loop, const struct config *c, struct er
     return 0;
 }
 
-void disk_sweep(const struct disk *d,
+void disk_sweep(struct disk *d,
                 bool (*known)(void *ctx, const char *app, const char *type, const char *id),
                 void *ctx)
 {

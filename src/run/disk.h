@@ -10,15 +10,18 @@
 
 struct disk {
     uv_loop_t *loop;
-    char *instances, *gone; /* folders */
+    char *instances, *gone;  /* folders */
+    int removing;            /* workers at it */
+    void (*idle)(void *ctx); /* called when there are none any more */
+    void *ctx;
 };
 
-/* Makes the folders; goes on with what was set aside when we last ended. */
+/* Makes the folders; goes on with what was set aside when we last ended. *d stays where it is. */
 int disk_open(struct disk *d, uv_loop_t *loop, const struct config *c, struct err *err);
-void disk_set_aside(const struct disk *d, const char *folder);
+void disk_set_aside(struct disk *d, const char *folder);
 /* Removes layers that are nobody's: made before the power went, with the record of it still
  * unwritten. `known` says whether there is such an instance. */
-void disk_sweep(const struct disk *d,
+void disk_sweep(struct disk *d,
                 bool (*known)(void *ctx, const char *app, const char *type, const char *id),
                 void *ctx);
 

@@ -353,6 +353,14 @@ static bool is_known(void *ctx, const char *app, const char *type, const char *i
     return fleet_find(ctx, app, type, id);
 }
 
+bool fleet_has(const struct fleet *f, const char *app)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (streq(f->members[i]->app, app))
+            return true;
+    return f->disk.removing > 0;
+}
+
 void fleet_sweep(struct fleet *f) { disk_sweep(&f->disk, is_known, f); }
 
 /* ---- life ---- */
@@ -361,17 +369,22 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
               struct fleet **ret, struct err *err)
 {
     _cleanup_free_ char *run = path_join(c->run, "instances");
-    struct fleet f = {.loop = loop, .config = c, .changed = changed, .ctx = ctx};
+    struct fleet *f =
+        xcalloc(1, sizeof(*f)); /* ends with the process, as all that hangs on the loop */
+    *f = (struct fleet){.loop = loop,
+                        .config = c,
+                        .changed = changed,
+                        .ctx = ctx,
+                        .disk = {.idle = changed, .ctx = ctx}};
+    *ret = f;
     int r = dir_make(run, 0711, err);
-    if (r < 0 || (r = disk_open(&f.disk, loop, c, err)) < 0)
+    if (r < 0 || (r = disk_open(&f->disk, loop, c, err)) < 0)
         return r;
-    f.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (f.inotify < 0)
+    f->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (f->inotify < 0)
         return err_errno(err, "inotify");
-    *ret = xcalloc(1, sizeof(f));
-    **ret = f;
-    uv_poll_init(loop, &(*ret)->status_poll, f.inotify);
-    (*ret)->status_poll.data = *ret;
-    uv_poll_start(&(*ret)->status_poll, UV_READABLE, on_inotify);
+    uv_poll_init(loop, &f->status_poll, f->inotify);
+    f->status_poll.data = f;
+    uv_poll_start(&f->status_poll, UV_READABLE, on_inotify);
     return 0;
 }

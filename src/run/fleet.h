@@ -53,6 +53,10 @@ int fleet_adopt(struct fleet *f, struct err *err);
 /* Removes writable layers that are nobody's. For once, when every member is known. */
 void fleet_sweep(struct fleet *f);
 
+/* Whether something of the app's instances may still be there: one of them, or what any app's left
+ * to be removed. */
+bool fleet_has(const struct fleet *f, const char *app);
+
 size_t fleet_size(const struct fleet *f);
 struct member *fleet_at(const struct fleet *f, size_t i); /* in the order of names */
 struct member *fleet_find(const struct fleet *f, const char *app, const char *type, const char *id);

@@ -4,10 +4,14 @@
 #include "base/time.h"
 #include "operator/current.h"
 #include "operator/operator.h"
+#include "operator/remains.h"
+#include "os/file.h"
 #include "run/act.h"
 #include "run/guard.h"
 #include "run/plan.h"
 #include "run/spec.h"
+
+enum { REMAINS_RETRY_MS = 5000 };
 
 struct runner {
     struct operator* op;
@@ -393,6 +397,26 @@ static void fill_pool(struct runner *run, int64_t now, struct plan_pool *pool)
     }
 }
 
+/* Logs of a destroyed app, once nobody writes them any more. */
+static void remove_remains(struct runner *run)
+{
+    _cleanup_(strv_release) struct strv apps = {0};
+    remains_of(run->op, "run", &apps);
+    for (size_t i = 0; i < apps.n; i++) {
+        const char *app = apps.items[i];
+        struct err err;
+        _cleanup_free_ char *logs = path_join(operator_config(run->op)->log, "%s", app);
+        if (fleet_has(run->fleet, app) || remains_left(run->op, app, "gateway"))
+            continue;
+        if (dir_remove(logs, &err) == 0) {
+            remains_done(run->op, app, "run");
+        } else {
+            log_warning("destroying %s: %s", app, err.msg);
+            operator_wake_at(run->op, time_mono_ms() + REMAINS_RETRY_MS);
+        }
+    }
+}
+
 static void reconcile(struct operator* op, void *ctx, int64_t now)
 {
     struct runner *run = ctx;
@@ -408,6 +432,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     for (size_t i = 0; i < apps.n; i++)
         reconcile_app(run, apps.items[i], now, &pool);
     run->next_host = pool.next;
+    remove_remains(run);
 }
 
 /* ---- life ---- */
@@ -427,7 +452,7 @@ static int begin(struct operator* op, void *ctx, struct err *err)
 
 int run_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    static const char *const prefixes[] = {"/apps/", "/instances/", "/remains/", NULL};
     const struct operator_desc desc = {
         .name = "run", .prefixes = prefixes, .start = begin, .reconcile = reconcile};
     static struct runner run; /* ends with the process, as all that hangs on the loop */

@@ -123,7 +123,7 @@ static int configure(struct sqlite_store *s, struct err *err)
                                              "PRAGMA cache_size = -%d;"
                                              "PRAGMA journal_size_limit = %d;"
                                              "PRAGMA temp_store = MEMORY;"
-                                             "PRAGMA secure_delete = FAST;"
+                                             "PRAGMA secure_delete = ON;"
                                              "PRAGMA trusted_schema = OFF;"
                                              "PRAGMA cell_size_check = ON;",
                                              CACHE_KIB, LOG_KEEP_BYTES);

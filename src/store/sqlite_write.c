@@ -253,6 +253,19 @@ int sqlite_commit(struct store *store, const struct txn *txns, size_t n, int *re
     return r;
 }
 
+/* The log holds former pages until others are written over them. */
+static int empty_log(struct sqlite_store *s, struct err *err)
+{
+    int rope = -1;
+    int r = bell_take(&s->bell, &rope, err);
+    if (r == 0 &&
+        sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+        r = sql_error(s, "emptying the store's log", err);
+    s->wal_pages = 0;
+    bell_ring(&rope);
+    return r;
+}
+
 int sqlite_compact(struct store *store, int64_t revision, struct err *err)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
@@ -265,5 +278,7 @@ int sqlite_compact(struct store *store, int64_t revision, struct err *err)
                        (long long)revision, (long long)w.revision);
     if (revision > w.compacted)
         r = compact(&w, revision, err);
-    return r < 0 ? r : sqlite_write_commit(&w, err);
+    if (r == 0)
+        r = sqlite_write_commit(&w, err);
+    return r < 0 ? r : empty_log(s, err);
 }

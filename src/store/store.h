@@ -106,7 +106,8 @@ void watch_close(struct watch *w); /* before its store is closed */
 DEFINE_CLEANUP(struct watch *, watch_close)
 
 /* Forgets changes up to and including `revision` (at most the newest, else ERR_INVALID); current
- * values stay. Backends also compact by themselves; the last 10,000 revisions are kept at least. */
+ * values stay. What is forgotten is not to be found in the files any more. Backends also compact by
+ * themselves; then the last 10,000 revisions are kept at least. */
 int store_compact(struct store *s, int64_t revision, struct err *err);
 
 /* Leases: keys put with one vanish once `ttl_s` seconds (1–86400) have passed since its owner's

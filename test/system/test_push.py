@@ -1,6 +1,9 @@
 """The newcomer's path: create, push, see it live, look, scale, change, go back, destroy."""
 import json
+import os
+import signal
 import sqlite3
+import subprocess
 import threading
 
 import apps
@@ -260,3 +263,50 @@ def test_destroy_leaves_nothing_of_the_app(davit):
     assert davit.get("gone2")[:2] == (200, "still here") and states(davit, "gone2") == [("web.1", "ready")]
     davit.cli("apps", "destroy", "gone2", "--confirm", "gone2")
     wait_for(lambda: keys(davit) == before, "nothing of either")
+
+
+def found(davit, word):
+    """Where this word is below the root, in whatever file."""
+    done = subprocess.run(["grep", "-rlaF", "--devices=skip", word, "etc", "var", "run", "davitd.out"], cwd=davit.root,
+                          capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_destroy_leaves_nothing_on_the_disk(davit):
+    """Neither when a build runs, the log is followed and all is killed in between; and a new app of that name begins anew."""
+    secret = "canary" + os.urandom(8).hex()
+    files = apps.web(f"says {secret}", keep=secret)
+    files["Makefile"] = files["Makefile"].replace("\tcc", f"\techo building {secret}\n\tcc")
+    folder = create(davit, "bird", files)
+    davit.cli("config", "set", "-a", "bird", f"SECRET=in-{secret}-config")
+    assert secret in davit.push(folder)
+    assert davit.get("bird", f"/{secret}")[0] == 200
+    wait_for(lambda: davit.cli("logs", "-a", "bird", "-n", "9").count(secret) >= 2, "what the app and the router said")
+    places = " ".join(found(davit, secret))
+    assert all(p in places for p in ("state.db", "/layers/", "output.log", "web.1.log", "router.log")), places
+    davit.commit(folder, {"Makefile": f"all:\n\techo slow {secret}; sleep 300\n"})
+    slow = subprocess.Popen(["git", "push", "davit", "main"], cwd=folder, env=davit.env, stderr=subprocess.PIPE, text=True)
+    follower = subprocess.Popen(["davit", "logs", "-f", "-a", "bird"], env=davit.env, stdout=subprocess.DEVNULL)
+    for line in slow.stderr:
+        if line.startswith(f"remote:        slow {secret}"):
+            break
+    runner = next(p for p in davit.pids() if davit.processes()[p][-1] == "run")
+    os.kill(runner, signal.SIGSTOP)
+    destroyed = subprocess.Popen(["davit", "apps", "destroy", "bird", "--confirm", "bird"], env=davit.env,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: davit.cli("apps", "show", "bird", ok=False).returncode == 1, "no app")
+    assert slow.wait(30) != 0 and follower.wait(30) == 0
+    slow.stderr.close()
+    refused = davit.cli("apps", "create", "bird", "--no-remote", ok=False)
+    assert refused.returncode == 1 and "still being removed" in refused.stderr
+    davit.stop(signal.SIGKILL)
+    destroyed.communicate(timeout=30)
+    davit.start()
+    wait_for(lambda: davit.cli("apps", "create", "bird", "--no-remote", ok=False).returncode == 0, "another app of that name")
+    assert found(davit, secret) == []
+    davit.commit(folder, {**apps.web("new"), "keep": ""})
+    davit.push(folder)
+    assert secret not in davit.cli("logs", "-a", "bird") and davit.cli("config", "-a", "bird") == ""
+    assert [r["number"] for r in json.loads(davit.cli("releases", "-a", "bird", "--json"))["items"]] == [1]
+    davit.cli("apps", "destroy", "bird", "--confirm", "bird")
+    assert not (davit.log / "bird").exists() and not (davit.state / "git/bird.git").exists()

@@ -186,6 +186,33 @@ void make_deployed_app(const char *name)
     wait_until(strstr(local("GET", path, NULL)->body.ptr, "\"number\":1"));
 }
 
+static void remove_remains(const char *name, const char *who)
+{
+    struct err err;
+    _cleanup_(txn_release) struct txn t = {0};
+    _cleanup_free_ char *key = key_remains(name, who);
+    _cleanup_(remains_release) struct remains left = {0};
+    wait_until(get(key, &remains_schema, &left));
+    txn_delete(&t, key);
+    assert_ok(store_txn(world.store, &t, NULL, &err), err);
+}
+
+void destroy_app(const char *name)
+{
+    struct answer a;
+    _cleanup_(buf_release) struct buf body = BUF_INIT;
+    _cleanup_close_ int fd = dial(LOCAL);
+    answer_init(&a);
+    send_text(fd, "DELETE /v1/apps/%s HTTP/1.1\r\nHost: t\r\n\r\n", name);
+    for (const char *const *who = remains_operators; *who; who++)
+        if (!streq(*who, "api"))
+            remove_remains(name, *who);
+    read_answer(fd, &a, &body, NULL);
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.result, "succeeded");
+    answer_release(&a);
+}
+
 char *make_token(const char *user, int role, const char *expires)
 {
     static int number;

@@ -57,6 +57,8 @@ bool get(const char *key, const struct schema *s, void *ret);
 
 /* An app with release v1 of a web and a worker process, live, whose image is there. */
 void make_deployed_app(const char *name);
+/* Has it destroyed, as the other operators would, and reads the answer to its end. */
+void destroy_app(const char *name);
 char *make_token(const char *user, int role, const char *expires); /* the caller's */
 
 #endif

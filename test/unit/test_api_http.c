@@ -22,12 +22,41 @@ static void test_app_from_birth_to_end(void **state)
     struct desired d = {.release = 9};
     assert_true(get("/apps/shop/desired", &desired_schema, &d));
     assert_int_equal(d.release, 0);
-    assert_int_equal(local("DELETE", "/v1/apps/shop", NULL)->status, 204);
+    destroy_app("shop");
     assert_int_equal(local("GET", "/v1/apps/shop", NULL)->status, 404);
     assert_int_equal(local("DELETE", "/v1/apps/shop", NULL)->status, 404);
     _cleanup_(kv_list_release) struct kv_list left = {0};
     assert_int_equal(store_list(world.store, "/apps/shop", &left, NULL), 0);
     assert_int_equal(left.n, 0);
+}
+
+/* Until nothing is left of an app there is no other of its name. */
+static void test_remains(void **state)
+{
+    (void)state;
+    make_deployed_app("again");
+    _cleanup_close_ int fd = dial(LOCAL);
+    send_text(fd, "DELETE /v1/apps/again HTTP/1.1\r\nHost: t\r\n\r\n");
+    _cleanup_(remains_release) struct remains left = {0};
+    wait_until(get("/remains/again/build", &remains_schema, &left));
+    assert_int_equal(left.images.n, 1);
+    assert_string_equal(left.images.items[0], "sha256:aaaa");
+    const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"again\"}");
+    assert_int_equal(r->status, 503);
+    assert_string_equal(field(r, "message"), "the former app 'again' is still being removed");
+    r = local("POST", "/git/again.git/git-receive-pack", "0000");
+    assert_int_equal(r->status, 503);
+    assert_contains(r->body.ptr, "is still being removed");
+    /* Whatever happens meanwhile. */
+    api_stop(SIGKILL);
+    api_start();
+    assert_int_equal(local("POST", "/v1/apps", "{\"name\":\"again\"}")->status, 503);
+    _cleanup_(txn_release) struct txn t = {0};
+    txn_delete(&t, "/remains/again/build");
+    txn_delete(&t, "/remains/again/run");
+    txn_delete(&t, "/remains/again/gateway");
+    assert_int_equal(store_txn(world.store, &t, NULL, NULL), 0);
+    wait_until(local("POST", "/v1/apps", "{\"name\":\"again\"}")->status == 201);
 }
 
 static void test_bad_input(void **state)
@@ -91,7 +120,7 @@ static void test_bad_input(void **state)
         if (!strstr(cases[i].path, "/git/"))
             assert_true(*field(r, "code") && *field(r, "message"));
     }
-    assert_int_equal(local("DELETE", "/v1/apps/bad", NULL)->status, 204);
+    destroy_app("bad");
 }
 
 /* A NUL ended the path where it was decoded, and another app's request was answered. */
@@ -119,7 +148,7 @@ static void test_control_characters_in_urls(void **state)
             fail_msg("%s %s: %d %s", cases[i].method, cases[i].path, r->status, r->body.ptr);
     }
     assert_int_equal(local("GET", "/v1/apps/%65sc?a=%2500&b=%e2%82%ac", NULL)->status, 200);
-    assert_int_equal(local("DELETE", "/v1/apps/esc", NULL)->status, 204);
+    destroy_app("esc");
 }
 
 static void test_large_bodies(void **state)
@@ -464,7 +493,7 @@ static void test_audit_chain(void **state)
     /* After a restart the chain goes on where it ended. */
     api_stop(SIGKILL);
     api_start();
-    assert_int_equal(local("DELETE", "/v1/apps/chained", NULL)->status, 204);
+    destroy_app("chained");
     _cleanup_free_ char *last = key_event((int64_t)events.n + 1);
     _cleanup_(event_release) struct event e = {0};
     assert_true(get(last, &event_schema, &e));
@@ -515,7 +544,7 @@ static void test_events_follow(void **state)
     local("POST", "/v1/apps", "{\"name\":\"unrelated\"}");
     local("POST", "/v1/apps", "{\"name\":\"followed\"}");
     read_answer(fd, &a, &body, "app.create");
-    local("DELETE", "/v1/apps/followed", NULL);
+    destroy_app("followed");
     read_answer(fd, &a, &body, "app.destroy");
     assert_null(strstr(body.ptr, "unrelated"));
     answer_release(&a);
@@ -534,7 +563,6 @@ static void test_logs_follow(void **state)
     wait_until(file_replace(path, STR("2026-09-16T15:13:46.677020+00:00 app[web.1]: one\n"), 0644,
                             NULL) == 0);
     read_answer(fd, &a, &body, "one\n");
-    answer_release(&a);
     assert_contains(local("GET", "/v1/apps/talker/logs?n=1", NULL)->body.ptr, "app[web.1]: one\n");
     /* A process there never was says so. */
     assert_int_equal(local("GET", "/v1/apps/talker/logs?process=web.1", NULL)->status, 200);
@@ -543,6 +571,10 @@ static void test_logs_follow(void **state)
     assert_int_equal(r->status, 404);
     assert_string_equal(field(r, "message"), "talker has no process 'web.9', and no log of one");
     assert_int_equal(local("GET", "/v1/apps/talker/logs?process=clock", NULL)->status, 404);
+    destroy_app("talker");
+    read_answer(fd, &a, &body, NULL); /* ends with the app */
+    assert_int_equal(a.state, ANSWER_DONE);
+    answer_release(&a);
 }
 
 static void test_git(void **state)
@@ -567,7 +599,7 @@ static void test_git(void **state)
                          ->status,
                      400);
     assert_true(path_exists(repo));
-    assert_int_equal(local("DELETE", "/v1/apps/unborn", NULL)->status, 204);
+    destroy_app("unborn");
     assert_false(path_exists(repo));
 }
 
@@ -590,6 +622,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_app_from_birth_to_end),
+        cmocka_unit_test(test_remains),
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_control_characters_in_urls),
         cmocka_unit_test(test_large_bodies),

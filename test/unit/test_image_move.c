@@ -718,6 +718,46 @@ static void the_collector_takes_what_nothing_reaches(void **state)
     free(second);
 }
 
+/* What only it had, whatever its age; not what others have, nor what is theirs. */
+static void an_image_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct image_gc_stats gone;
+    struct strv ids = {0}, keep = {0};
+    _cleanup_(image_release) struct image got = {0};
+    _cleanup_free_ char *first = make_image(f), *loose = NULL;
+    struct tape t = {0};
+    struct image i = {0};
+    char *second;
+    assert_ok(image_get(f->store, first, &got, &f->err), f->err);
+    size_t shared = got.diff_ids.n;
+    for (size_t k = 0; k < shared; k++)
+        strv_add(&i.diff_ids, got.diff_ids.items[k]);
+    tape_file(&t, "own", "1");
+    strv_take(&i.diff_ids, seal(f, &t));
+    assert_ok(image_write(f->store, &i, &second, &f->err), f->err);
+    tape_file(&t, "loose", "1");
+    loose = seal(f, &t);
+    tape_file(&t, "another's", "1");
+    free(seal(f, &t));
+    strv_add(&ids, second);
+    strv_add(&ids, loose);
+    strv_add(&ids, "sha256:nonsense");
+    strv_add(&keep, first);
+    assert_ok(image_drop(f->store, &ids, &keep, 3600, &gone, &f->err), f->err);
+    assert_int_equal(gone.images + gone.layers, 0);
+    assert_ok(image_drop(f->store, &ids, &keep, -10, &gone, &f->err), f->err);
+    assert_int_equal(gone.images, 1);
+    assert_int_equal(gone.layers, 2);
+    assert_int_equal(count(f, "layers"), 2 * (shared + 1)); /* folders and what describes them */
+    assert_ok(image_drop(f->store, &ids, &keep, -10, &gone, &f->err), f->err);
+    assert_int_equal(gone.images + gone.layers, 0);
+    strv_release(&ids);
+    strv_release(&keep);
+    strv_release(&i.diff_ids);
+    free(second);
+}
+
 static void use_restarts_the_grace(void **state)
 {
     struct fixture *f = *state;
@@ -757,6 +797,7 @@ int main(void)
         fixture_test(a_registry_may_want_a_password),
         fixture_test(what_nobody_wants_any_more_ends),
         fixture_test(the_collector_takes_what_nothing_reaches),
+        fixture_test(an_image_is_dropped),
         fixture_test(use_restarts_the_grace),
     };
     return cmocka_run_group_tests_name("image_move", tests, NULL, NULL);

@@ -308,6 +308,30 @@ static void test_compaction_leaves_nothing_behind(void **state)
     assert_int_equal(sql_number(f, "SELECT count(*) FROM revisions WHERE NOT latest"), 0);
 }
 
+static bool on_disk(struct fixture *f, const char *suffix, const char *word)
+{
+    _cleanup_(buf_release) struct buf all = BUF_CAP(64 << 20);
+    _cleanup_free_ char *path = xasprintf("%s/state.db%s", f->dir, suffix);
+    assert_int_equal(file_read(path, &all, &f->err), 0);
+    return all.len && memmem(all.ptr, all.len, word, strlen(word));
+}
+
+/* A secret that was deleted is in no page, former page or log, however large it was. */
+static void test_what_was_compacted_is_not_on_the_disk(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *large = xasprintf("%020000dthe-secret%020000d", 1, 2);
+    put(f, "a", large);
+    put(f, "b", "the-secret");
+    put(f, "a", "1");
+    assert_true(on_disk(f, "", "the-secret") || on_disk(f, "-wal", "the-secret"));
+    int64_t rev = del(f, "b");
+    assert_ok(f, store_compact(f->s, rev, &f->err));
+    assert_false(on_disk(f, "", "the-secret"));
+    assert_false(on_disk(f, "-wal", "the-secret"));
+    assert_string_equal(value(f, "a"), "1");
+}
+
 static off_t size_of(struct fixture *f, const char *suffix)
 {
     _cleanup_free_ char *path = xasprintf("%s/state.db%s", f->dir, suffix);
@@ -391,6 +415,7 @@ int main(void)
         FIXTURE_TEST(test_damaged_pages),
         FIXTURE_TEST(test_history_is_bounded),
         FIXTURE_TEST(test_compaction_leaves_nothing_behind),
+        FIXTURE_TEST(test_what_was_compacted_is_not_on_the_disk),
         FIXTURE_TEST(test_the_log_is_bounded),
         FIXTURE_TEST(test_leases_end_with_the_boot),
         FIXTURE_TEST(test_only_writers_wait_for_the_lock),

@@ -1,0 +1,21 @@
+#include "operator/remains.h"
+
+void remains_of(struct operator* op, const char *who, struct strv *ret)
+{
+    struct str parts[2];
+    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/remains/"); mirror_next(&i);)
+        if (key_match(i.key, "/remains/?/?", parts) && str_eq(parts[1], str_of(who)))
+            strv_take(ret, xstrndup(parts[0].ptr, parts[0].len));
+}
+
+bool remains_left(struct operator* op, const char *app, const char *who)
+{
+    _cleanup_free_ char *key = key_remains(app, who);
+    return mirror_get(operator_mirror(op), key, &remains_schema, NULL) != NULL;
+}
+
+void remains_done(struct operator* op, const char *app, const char *who)
+{
+    _cleanup_free_ char *key = key_remains(app, who);
+    operator_delete(op, key);
+}
