@@ -212,7 +212,7 @@ int api_stream(struct cli *cli, const char *method, const char *path, int body_f
     struct http_request q = {.method = method,
                              .body_fd = body_fd,
                              .sink = sink ? sink : to_file,
-                             .ctx = sink ? ctx : stdout};
+                             .ctx = sink ? ctx : terminal_colours()};
     _cleanup_(http_response_release) struct http_response a = {0};
     return stream(cli, &q, path, &a, err);
 }

@@ -38,8 +38,8 @@ static inline int api_do(struct cli *cli, const char *method, const char *path, 
 int app_call(struct cli *cli, const char *method, const char *pattern, json_t *body, json_t **ret,
              struct err *err);
 
-/* A stream of text, given to `sink` as it comes; NULL: copied to stdout. body_fd: what to send, 0:
- * nothing. */
+/* A stream of text, given to `sink` as it comes; NULL: copied to stdout, with its colours. body_fd:
+ * what to send, 0: nothing. */
 typedef int (*stream_sink)(void *ctx, const char *data, size_t n);
 int api_stream(struct cli *cli, const char *method, const char *path, int body_fd, stream_sink sink,
                void *ctx, struct err *err);
