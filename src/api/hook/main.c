@@ -193,7 +193,8 @@ static int relay(int api, int turn, bool *ret_succeeded, struct err *err)
 }
 
 /* Where the pusher's history ends, ours must go on: the commit is part of a ref we have. git would
- * find that out too, but only after the deploy. */
+ * find that out too, but only after the deploy. Asked without what was just pushed: of a commit
+ * whose parents are missing git 2.47 says that every ref contains it. */
 static int check_shallow(struct err *err)
 {
     struct str rest = str_trim(str_of(setting("DAVIT_SHALLOW")));
@@ -202,8 +203,17 @@ static int check_shallow(struct err *err)
         _cleanup_free_ char *contains = xasprintf("--contains=%.*s", (int)cut.len, cut.ptr);
         _cleanup_(buf_release) struct buf refs = BUF_CAP(4096);
         struct err ignored; /* a commit we don't have is an error for git, and the answer for us */
-        spawn_run((const char *const[]){"git", "for-each-ref", "--count=1", contains, NULL},
-                  (struct str){0}, &refs, &ignored);
+        const char *const argv[] = {"env",
+                                    "-u",
+                                    "GIT_OBJECT_DIRECTORY",
+                                    "-u",
+                                    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                                    "git",
+                                    "for-each-ref",
+                                    "--count=1",
+                                    contains,
+                                    NULL};
+        spawn_run(argv, (struct str){0}, &refs, &ignored);
         if (refs.len)
             continue;
         err_set(err, ERR_UNPROCESSABLE, "it comes from a shallow clone, which lacks history");
