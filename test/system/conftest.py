@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -6,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from davit import Davit  # noqa: E402
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # of a shell's background job it is ignored, and what it starts inherits that
 
 
 def pytest_make_parametrize_id(val):
