@@ -5,13 +5,14 @@
 
 The disk is made of Debian's packages once and kept in the harness's CACHE; each machine writes to an overlay of its own.
 It is reached by ssh over a forwarded port on loopback. Where KVM can't run Debian's kernel, QEMU emulates it: the same
-machine, some ten times slower.
+machine, some ten times slower. A boot takes a minute then, and going back to a saved state (save, load) some seconds.
 """
 import contextlib
 import hashlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -28,6 +29,8 @@ FILES = {
     "etc/fstab": "/dev/vda / ext4 errors=remount-ro 0 1\n/dev/vdb /var/lib/davit ext4 defaults 0 2\n",
     "etc/network/interfaces": "auto lo eth0\niface lo inet loopback\niface eth0 inet dhcp\n",
     "etc/resolv.conf": "nameserver 10.0.2.3\n",
+    # Where QEMU emulates, and others are at work, udev needs more than 90 s to see the disks.
+    "etc/systemd/system.conf.d/patient.conf": "[Manager]\nDefaultDeviceTimeoutSec=30min\n",
     "root/.gitconfig": "[user]\n\tname = t\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n"
                        "[core]\n\tfsync = all\n",  # checkouts outlive the plug, too
 }
@@ -63,6 +66,7 @@ def make_image(folder):
     sh("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(SYSTEM.split() + packages())}", "bookworm", root,
        *(f"deb {mirror} {suite}" for suite in SUITES), f"deb {security} bookworm-security main")
     for path, text in FILES.items():
+        (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(text)
     for unit in MASKED:
         unit = unit if "." in unit else f"{unit}.service"
@@ -113,15 +117,20 @@ class Machine:
         self.image, self.dir, self.port = image(), Path(tempfile.mkdtemp(prefix="machine.run.", dir=CACHE)), free_port()
         self.qemu = self.accel = None
         sh("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.image / "vda", "-F", "raw", self.dir / "vda")
-        self._make_state()
+        try:
+            self._make_state()
+            self._first_start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _first_start(self):
         for accel in accelerators():
             self.accel = accel
             if self._starts():
-                break
+                return self._wait_for_ssh()
             self.power_off()
-        else:
-            raise AssertionError(f"Debian's kernel can't be run here: {self.console()}")
-        self._wait_for_ssh()
+        raise AssertionError(f"Debian's kernel can't be run here: {self.console()}")
 
     def _make_state(self):
         """/var/lib/davit: a file system of its own, with the stacks the tests of this machine have made already."""
@@ -130,19 +139,20 @@ class Machine:
             state.mkdir()
             if (CACHE / "images").exists():
                 sh("cp", "-al", CACHE / "images", state / "images")
-            file_system(self.dir / "vdb", state, GIGABYTES["vdb"])
+            file_system(self.dir / "state.ext4", state, GIGABYTES["vdb"])
             sh("rm", "-rf", "--one-file-system", state)
+        sh("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.dir / "state.ext4", "-F", "raw", self.dir / "vdb")
 
     # -- power --------------------------------------------------------------------------------------
 
-    def power_on(self):
-        drive = ["-drive", f"file={self.dir}/vda,if=virtio,format=qcow2", "-drive", f"file={self.dir}/vdb,if=virtio,format=raw"]
+    def power_on(self, *more):
+        drive = [a for name in GIGABYTES for a in ("-drive", f"file={self.dir}/{name},if=virtio,format=qcow2")]
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-machine", "q35", *self.ACCELERATORS[self.accel], "-smp", "2", "-m", "4096",
              "-display", "none", "-nodefaults", "-serial", f"file:{self.dir}/console", "-kernel", self.image / "vmlinuz",
              "-initrd", self.image / "initrd", "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=10", *drive,
              "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-net-pci,netdev=n",
-             "-device", "virtio-rng-pci"],
+             "-device", "virtio-rng-pci", "-monitor", f"unix:{self.dir}/monitor,server=on,wait=off", *more],
             stdin=subprocess.DEVNULL, stdout=open(self.dir / "qemu", "a"), stderr=subprocess.STDOUT)
 
     def power_off(self):
@@ -169,6 +179,30 @@ class Machine:
         self.power_on()
         self._wait_for_ssh()
 
+    def save(self):
+        """All of it, memory and disks, to be there again after load()."""
+        assert not (said := self._monitor("savevm saved")), said
+
+    def load(self):
+        """As it was when it was saved, whatever it does now."""
+        if self.qemu and self.qemu.poll() is None:
+            assert not (said := self._monitor("loadvm saved")), said
+        else:
+            self.power_on("-loadvm", "saved")
+        self._wait_for_ssh()
+
+    def _monitor(self, command):
+        """What QEMU answers."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(300)
+            s.connect(str(self.dir / "monitor"))
+            s.sendall(f"{command}\n".encode())
+            said = b""
+            while said.count(b"(qemu) ") < 2:  # before the command, which is echoed, and behind the answer
+                assert (more := s.recv(4096)), f"QEMU ended: {said}"
+                said += more
+        return said.split(b"(qemu) ")[1].decode(errors="replace").partition("\n")[2].strip()
+
     def reboot(self):
         """As its administrator does it."""
         before = self.run("cat /proc/sys/kernel/random/boot_id")
@@ -180,7 +214,7 @@ class Machine:
         self._wait_for_ssh()
 
     def _wait_for_ssh(self):
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 1800  # where others are at work, too, QEMU gets little of the CPUs
         while not self.run("systemctl is-system-running --wait", ok=False, timeout=300):
             assert self.qemu.poll() is None and time.monotonic() < deadline, f"it doesn't come up: {self.console()[-2000:]}"
             time.sleep(1)

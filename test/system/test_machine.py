@@ -1,5 +1,6 @@
 """A newcomer's path on a Debian 12 as it comes: systemd, cgroup v2, /run mounted noexec, systemd's sysctls. Then its
-administrator's: restart, kill, reboot; then the plug is pulled. See test/lib/machine.py; `make test-machine`."""
+administrator's: restart, kill, reboot; then the plug is pulled. Each test finds the machine as `installed` leaves it: it is
+booted once and then loaded from a snapshot. See test/lib/machine.py; `make test-machine`."""
 import json
 import os
 import re
@@ -18,7 +19,7 @@ git init -q; git add -A; git commit -qm one; davit apps create {app}; git push d
 
 
 @pytest.fixture(scope="module")
-def machine():
+def installed():
     """With Davit installed, enabled, and hello on it."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("no QEMU: tools/install machine")
@@ -27,8 +28,16 @@ def machine():
         m.make("install")
         m.run("systemctl enable --now davitd")
         m.first_word = m.run("davit status", ok=False)
+        m.run("davit status --wait 300s")
         push(m, "hello")
+        m.save()
         yield m
+
+
+@pytest.fixture
+def machine(installed):
+    installed.load()
+    return installed
 
 
 def push(m, app):
