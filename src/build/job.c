@@ -5,6 +5,7 @@
 #include "base/visible.h"
 #include "build/buildpacks.h"
 #include "build/dockerfile.h"
+#include "build/folder.h"
 #include "build/processes.h"
 #include "build/tree.h"
 #include "build/work.h"
@@ -107,17 +108,18 @@ static void warn_of_submodules(struct work *w)
 
 static int open_work(struct work *w, struct err *err)
 {
-    _cleanup_free_ char *dir = job_dir(w->config, w->in->build.id);
-    _cleanup_free_ char *log = path_join(dir, "output.log");
     _cleanup_free_ char *record = NULL;
     w->cache = job_cache_dir(w->config, w->in->build.app);
     record = path_join(w->cache, "record.json");
     map_copy(&w->vars, &w->in->vars);
     int r = dir_make(w->cache, 0755, err);
+    int log = r ? -1
+                : folder_open(w->config, w->in->build.id, "output.log",
+                              O_WRONLY | O_APPEND | O_CREAT, err);
+    if (!r && log < 0)
+        r = log;
     if (!r)
-        r = dir_make(dir, 0755, err);
-    if (!r)
-        r = output_open(&w->out, log, err);
+        output_to(&w->out, log);
     if (!r)
         output_hide(&w->out, &w->vars);
     record_load(record, &w->last);
@@ -142,8 +144,11 @@ static void note_source(const struct work *w)
 
 static int build_source(struct work *w, struct err *err)
 {
-    int r =
-        source_unpack(w->config, w->images, w->in->build.archive, w->last.source, &w->source, err);
+    _cleanup_close_ int archive =
+        folder_open(w->config, w->in->build.id, "source.tar", O_RDONLY, err);
+    if (archive < 0)
+        return archive;
+    int r = source_unpack(w->config, w->images, archive, w->last.source, &w->source, err);
     if (r < 0)
         return r;
     note_source(w);
@@ -196,7 +201,7 @@ void job_run(const struct config *c, struct image_store *images, const struct jo
     if (!r)
         r = complete_processes(&w, &err);
     if (in->build.archive && *in->build.archive)
-        unlink(in->build.archive);
+        folder_forget(c, in->build.id, "source.tar");
     image_interrupt_on(NULL);
     finish(&w, r, &err);
 }

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "build/build.h"
 #include "build/firewall.h"
+#include "build/folder.h"
 #include "build/housekeeping.h"
 #include "build/plan.h"
 #include "build/refresher.h"
@@ -237,7 +238,7 @@ static void give_up(struct builder *b, const struct build *build, enum build_sta
                     const char *why)
 {
     if (build->archive && *build->archive)
-        unlink(build->archive);
+        folder_forget(b->config, build->id, "source.tar");
     build_state_put(b->op, build->id, state, why);
 }
 

@@ -23,18 +23,15 @@ static int make_app_dir(const struct config *c, const char *tmp, char **ret, str
     return 0;
 }
 
-static int unpack(const struct config *c, struct image_store *images, const char *archive,
-                  const char *like, const char *tmp, struct err *err)
+static int unpack(const struct config *c, struct image_store *images, int archive, const char *like,
+                  const char *tmp, struct err *err)
 {
     _cleanup_free_ char *app = NULL;
-    _cleanup_close_ int fd = open(archive, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, "opening %s", archive);
     int r = make_app_dir(c, tmp, &app, err);
     struct unpack_limits limits = build_limits(c);
     limits.owner = APP_UID;
     if (!r)
-        r = image_unpack(images, fd, app, false, like, &limits, err);
+        r = image_unpack(images, archive, app, false, like, &limits, err);
     /* The same sources make the same layer, whenever they come. */
     const struct timespec never[2] = {{0, 0}, {0, 0}};
     if (!r && utimensat(AT_FDCWD, app, never, 0) < 0)
@@ -42,8 +39,8 @@ static int unpack(const struct config *c, struct image_store *images, const char
     return r;
 }
 
-int source_unpack(const struct config *c, struct image_store *images, const char *archive,
-                  const char *last, struct source *ret, struct err *err)
+int source_unpack(const struct config *c, struct image_store *images, int archive, const char *last,
+                  struct source *ret, struct err *err)
 {
     _cleanup_free_ char *tmp = NULL, *before = NULL, *like = NULL, *layer = NULL;
     if (last && *last) {

@@ -10,9 +10,9 @@ struct source {
 };
 
 void source_release(struct source *s);
-/* Unpacks the tar at `archive` and seals it. `last`: the diff id of the app's source layer before,
- * from which unchanged files are linked, or NULL. */
-int source_unpack(const struct config *c, struct image_store *images, const char *archive,
-                  const char *last, struct source *ret, struct err *err);
+/* Unpacks the tar that the descriptor `archive` reads and seals it. `last`: the diff id of the
+ * app's source layer before, from which unchanged files are linked, or NULL. */
+int source_unpack(const struct config *c, struct image_store *images, int archive, const char *last,
+                  struct source *ret, struct err *err);
 
 #endif

@@ -74,7 +74,11 @@ int folders_make(const struct config *c, struct err *err)
         {c->run, NULL, 01775, 0, a.gid},
         {c->run, "instances", 0711, 0, 0},
         {c->run, "gateway", 0750, a.uid, a.gid},
-        {c->log, NULL, 02775, 0, a.gid},
+        {c->run, "build", 0755, 0, 0}, /* root's, before anybody can take the name */
+        {c->run, "crun", 0700, 0, 0},
+        {c->run, "shared", 0755, (uid_t)c->uid_base, (gid_t)c->uid_base},
+        {c->run, "rootfs", 0755, 0, 0},
+        {c->log, NULL, 03775, 0, a.gid},
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         _cleanup_free_ char *path =

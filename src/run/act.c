@@ -176,13 +176,12 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
 void act_log(const struct member *m, const char *text)
 {
     char when[TIME_TEXT_LEN + 1];
-    _cleanup_free_ char *path = member_log(m);
     _cleanup_(buf_release) struct buf line = BUF_CAP(16384);
     time_log_text(time_wall_us(), when);
     buf_addf(&line, "%s davit[%s.%lld]: %s\n", when, m->type, (long long)m->index, text);
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    _cleanup_close_ int fd = member_log(m);
     if (fd < 0 || write(fd, line.ptr, line.len) < 0)
-        log_warning("%s: %s", path, strerror(errno));
+        log_warning("the log of %s: %s", m->name, strerror(errno));
 }
 
 /* Where the shim keeps them (shim/tail.h), older first. */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "os/below.h"
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "os/pidfd.h"
@@ -64,9 +65,12 @@ char *instance_id(int64_t release, int64_t generation, int64_t index)
                      (long long)index);
 }
 
-char *member_log(const struct member *m)
+int member_log(const struct member *m)
 {
-    return path_join(m->fleet->config->log, "%s/%s.%lld.log", m->app, m->type, (long long)m->index);
+    _cleanup_free_ char *name = xasprintf("%s.%lld.log", m->type, (long long)m->index);
+    _cleanup_close_ int logs = open(m->fleet->config->log, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int dir = logs < 0 ? -1 : below_folder(logs, m->app, 0775);
+    return dir < 0 ? -1 : below_open(dir, name, O_WRONLY | O_APPEND | O_CREAT, 0644);
 }
 
 /* ---- status files ---- */

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 
 #include "base/time.h"
+#include "os/below.h"
 #include "os/file.h"
 
 void applog_init(struct applog *l, const char *path, const char *process, uint64_t max,
@@ -15,13 +16,14 @@ void applog_init(struct applog *l, const char *path, const char *process, uint64
     l->max = max;
     l->files = files;
     tail_init(&l->tail, tail);
-    l->fd = -1;
+    l->dir = l->fd = -1;
 }
 
 static void close_log(struct applog *l)
 {
+    closep(&l->dir);
     closep(&l->fd);
-    l->fd = -1;
+    l->dir = l->fd = -1;
 }
 
 void applog_release(struct applog *l)
@@ -36,17 +38,34 @@ static bool is_current(const struct applog *l, const struct stat *st)
     return l->fd >= 0 && st->st_ino == l->opened.st_ino && st->st_dev == l->opened.st_dev;
 }
 
+static const char *name_of(const struct applog *l)
+{
+    const char *slash = strrchr(l->path, '/');
+    return slash ? slash + 1 : l->path;
+}
+
+/* The log's folder is the app's, where user davit may write; the one above is root's. */
+static int open_folder(const struct applog *l)
+{
+    const char *name = name_of(l);
+    _cleanup_free_ char *dir = xstrndup(l->path, (size_t)(name - l->path));
+    for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--)
+        dir[n - 1] = '\0';
+    char *slash = strrchr(dir, '/');
+    if (!slash || slash == dir)
+        return open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *slash = '\0';
+    dir_make(dir, 02750, NULL);
+    _cleanup_close_ int above = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return above < 0 ? -1 : below_folder(above, slash + 1, 02750);
+}
+
 static bool reopen(struct applog *l)
 {
-    enum { FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC };
     close_log(l);
-    l->fd = open(l->path, FLAGS, 0640);
-    if (l->fd < 0 && errno == ENOENT) {
-        const char *slash = strrchr(l->path, '/');
-        _cleanup_free_ char *dir = xstrndup(l->path, slash ? (size_t)(slash - l->path) : 0);
-        dir_make(dir, 02750, NULL);
-        l->fd = open(l->path, FLAGS, 0640);
-    }
+    l->dir = open_folder(l);
+    if (l->dir >= 0)
+        l->fd = below_open(l->dir, name_of(l), O_WRONLY | O_APPEND | O_CREAT, 0640);
     if (l->fd < 0 || fstat(l->fd, &l->opened) < 0) {
         l->error = errno;
         return false;
@@ -61,12 +80,12 @@ static bool rotate(struct applog *l)
     struct stat st;
     while (flock(l->fd, LOCK_EX) < 0 && errno == EINTR)
         ;
-    if (stat(l->path, &st) == 0 && is_current(l, &st)) {
+    const char *name = name_of(l);
+    if (fstatat(l->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_current(l, &st)) {
         for (unsigned i = l->files - 1; i > 0; i--) {
-            _cleanup_free_ char *from =
-                i > 1 ? xasprintf("%s.%u", l->path, i - 1) : xstrdup(l->path);
-            _cleanup_free_ char *to = xasprintf("%s.%u", l->path, i);
-            if (rename(from, to) < 0 && i == 1)
+            _cleanup_free_ char *from = i > 1 ? xasprintf("%s.%u", name, i - 1) : xstrdup(name);
+            _cleanup_free_ char *to = xasprintf("%s.%u", name, i);
+            if (renameat(l->dir, from, l->dir, to) < 0 && i == 1)
                 return true; /* better too large than lost */
         }
         if (l->files == 1 && ftruncate(l->fd, 0) < 0)

@@ -27,7 +27,7 @@ struct applog {
     uint64_t max;
     unsigned files;
     struct tail tail;
-    int fd; /* -1: could not be opened so far */
+    int dir, fd; /* the folder and the file; -1: could not be opened so far */
     struct stat opened;
     bool torn; /* the file doesn't end with a newline: a write was cut short */
     uint64_t dropped;

@@ -491,6 +491,18 @@ def test_a_step_of_a_dockerfile_gets_nothing_run_by_its_builder(davit):
     assert "bind: builder met" not in out and "cache: builder met" not in out and "wrote" not in out, out
 
 
+def test_a_swapped_folder_of_logs_leads_root_nowhere(davit, tmp_path):
+    """User davit puts a link in the place of an app's folder; what root writes next stays where it belongs."""
+    davit.push(create(davit, "swapped", apps.static("x")))
+    folder = davit.log / "swapped"
+    wait_for(lambda: list(folder.glob("web.*.log")), "its log")
+    subprocess.run(["setpriv", "--reuid=davit", "--regid=davit", "--clear-groups", "sh", "-c",
+                    f"mv {folder} {folder}.aside && ln -s {tmp_path} {folder}"], stderr=subprocess.DEVNULL)
+    davit.cli("restart", "-a", "swapped")
+    assert davit.get("swapped")[1] == "x"
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_image_is_deployed_as_it_is(davit, tmp_path):
     layout = davit.root / "var/cache/davit/build/layouts/run"
     if not layout.exists():

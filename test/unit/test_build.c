@@ -10,6 +10,7 @@
 #include "build/compile.h"
 #include "build/fetch.h"
 #include "build/firewall.h"
+#include "build/folder.h"
 #include "build/housekeeping.h"
 #include "build/imageproc.h"
 #include "build/node.h"
@@ -693,6 +694,31 @@ static void buildpack_urls_are_taken_apart(void **state)
     }
 }
 
+/* --- the folder of a build -------------------------------------------------------------------- */
+
+static void a_folder_that_was_swapped_leads_nowhere(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/test-folder.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct config c = {.state = dir};
+    struct err err;
+    _cleanup_free_ char *elsewhere = path_join(dir, "elsewhere"), *kept = path_join(elsewhere, "x"),
+                        *swapped = path_join(dir, "builds/b2");
+    _cleanup_close_ int fd = folder_open(&c, "b1", "output.log", O_WRONLY | O_CREAT, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(mkdir(elsewhere, 0755), 0);
+    assert_int_equal(file_replace(kept, STR(""), 0644, NULL), 0);
+    assert_int_equal(symlink("../elsewhere", swapped), 0);
+    assert_true(folder_open(&c, "b2", "output.log", O_WRONLY | O_CREAT, &err) < 0);
+    assert_non_null(strstr(err.msg, "builds/b2/output.log"));
+    folder_forget(&c, "b2", "x");
+    assert_int_equal(unlink(kept), 0);
+    assert_int_equal(rmdir(elsewhere), 0); /* it is empty */
+    assert_true(folder_open(&c, "../b1", "output.log", O_WRONLY, &err) < 0);
+    assert_int_equal(dir_remove(dir, NULL), 0);
+}
+
 /* --- stacks ---------------------------------------------------------------------------------- */
 
 static int flock_errno;
@@ -823,6 +849,7 @@ int main(void)
         cmocka_unit_test(secrets_never_show_and_lines_stay_whole),
         cmocka_unit_test(the_newest_that_served_are_retained),
         cmocka_unit_test(buildpack_urls_are_taken_apart),
+        cmocka_unit_test(a_folder_that_was_swapped_leads_nowhere),
         cmocka_unit_test(a_lock_that_cannot_be_had_is_an_error),
         cmocka_unit_test(herokus_buildpacks_are_ours_where_there_is_one),
         cmocka_unit_test(nft_takes_the_rules),

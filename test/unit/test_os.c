@@ -1,5 +1,6 @@
 #include "cm.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -9,11 +10,40 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "os/below.h"
 #include "os/file.h"
 #include "os/port.h"
 #include "os/spawn.h"
 
 static char dir[] = "/tmp/davit-os-XXXXXX";
+
+static void what_others_put_in_the_way_is_not_opened(void **state)
+{
+    (void)state;
+    enum { MAKE = O_WRONLY | O_CREAT };
+    _cleanup_close_ int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int folder = below_folder(at, "below", 0755);
+    _cleanup_close_ int fd = below_open(folder, "file", MAKE, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(symlinkat("elsewhere", folder, "link"), 0);
+    assert_int_equal(symlinkat("below", at, "swapped"), 0);
+    assert_int_equal(mkfifoat(folder, "pipe", 0600), 0);
+    assert_int_equal(linkat(folder, "file", folder, "second", 0), 0);
+    const struct {
+        const char *path;
+        int expected;
+    } cases[] = {{"below/link", ELOOP},   {"swapped/new", ELOOP}, {"below/second", EINVAL},
+                 {"below/pipe", EINVAL},  {"../passwd", EXDEV},   {"/etc/passwd", EXDEV},
+                 {"below/../../x", EXDEV}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int flags = streq(cases[i].path, "below/pipe") ? O_RDONLY : MAKE;
+        assert_int_equal(below_open(at, cases[i].path, flags, 0600), -1);
+        assert_int_equal(errno, cases[i].expected);
+    }
+    assert_int_equal(below_folder(at, "swapped", 0755), -1);
+    assert_int_equal(faccessat(folder, "elsewhere", F_OK, 0), -1);
+    assert_int_equal(faccessat(folder, "new", F_OK, 0), -1);
+}
 
 static void files_are_replaced_whole(void **state)
 {
@@ -245,6 +275,7 @@ int main(void)
         cmocka_unit_test(programs_run_as_somebody_else),
         cmocka_unit_test(threads_start_programs_too),
         cmocka_unit_test(a_session_of_its_own),
+        cmocka_unit_test(what_others_put_in_the_way_is_not_opened),
         cmocka_unit_test(components),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -279,6 +279,25 @@ static void a_log_that_cannot_be_opened_is_no_error(void **state)
     assert_messages("1 lines were lost: No such file or directory", "b");
 }
 
+static void nor_is_one_in_the_place_of_its_folder(void **state)
+{
+    (void)state;
+    char folder[80], log[100], elsewhere[80];
+    snprintf(folder, sizeof(folder), "%s/app", dir);
+    snprintf(log, sizeof(log), "%s/web.1.log", folder);
+    snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", dir);
+    assert_int_equal(mkdir(elsewhere, 0755), 0);
+    assert_int_equal(symlink(elsewhere, folder), 0);
+    applog.path = log;
+    app_writes("a\n", 2);
+    assert_int_equal(applog.dropped, 1);
+    assert_int_equal(unlink(folder), 0);
+    app_writes("b\n", 2);
+    assert_true(path_exists(log));
+    assert_int_equal(rmdir(elsewhere), 0); /* it is empty */
+    applog.path = path;
+}
+
 static void a_link_is_not_followed(void **state)
 {
     (void)state;
@@ -389,6 +408,7 @@ int main(void)
         T(a_line_cut_short_stays_apart),
         T(a_log_that_cannot_be_opened_is_no_error),
         T(a_link_is_not_followed),
+        T(nor_is_one_in_the_place_of_its_folder),
         T(nobody_wants_a_tail),
         T(the_tail_has_what_the_log_has),
         T(the_tail_stays_short_and_its_lines_whole),
