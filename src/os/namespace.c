@@ -28,6 +28,14 @@ int namespace_network(struct err *err)
     return 0;
 }
 
+int namespace_sysfs(const char *target, struct err *err)
+{
+    unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (mount("sysfs", target, "sysfs", flags, NULL) < 0)
+        return err_errno(err, "mounting sysfs at %s", target);
+    return 0;
+}
+
 /* The child that makes the namespace and waits in it. Who makes one owns it; the capabilities that
  * a host may demand for it are kept over the change of user. */
 static _Noreturn void be_in_user_namespace(uid_t owner, pid_t parent, int report)

@@ -13,6 +13,9 @@ int namespace_mounts(struct err *err);
  * stay in the old one. */
 int namespace_network(struct err *err);
 
+/* Mounts at `target`, read-only, the /sys of the network namespace we are in: its interfaces, and
+ * no cgroups. One of a user namespace can't do so itself unless the network is its own. */
+int namespace_sysfs(const char *target, struct err *err);
 /* Makes a user namespace in which 0–65535 are the host's ids from `base` on, and mounts it at the
  * file `path`. It belongs to `owner`, a host uid that nobody else has: whatever the kernel counts
  * by user (inotify, message queues, pending signals, processes) is counted for the namespace's

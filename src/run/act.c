@@ -56,7 +56,8 @@ static int write_shared(struct actor *a, struct err *err)
     int r = own_dir(a->config, a->shared, 0755, err);
     if (r < 0 || (r = own_dir(a->config, etc, 0755, err)) < 0 ||
         (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0 ||
-        (r = make_mount_point(a->userns, err)) < 0 || (r = write_init(a, err)) < 0)
+        (r = dir_make(a->sysfs, 0755, err)) < 0 || (r = make_mount_point(a->userns, err)) < 0 ||
+        (r = write_init(a, err)) < 0)
         return r;
     return resolv_refresh(&a->resolv, err);
 }
@@ -69,6 +70,7 @@ int actor_init(struct actor *a, const struct config *c, struct err *err)
     *a = (struct actor){.config = c,
                         .shared = path_join(c->run, "shared"),
                         .rootfs = path_join(c->run, "rootfs"),
+                        .sysfs = path_join(c->run, "sysfs"),
                         .userns = path_join(c->run, "userns"),
                         .resolv = {.file = path_join(c->run, "shared/etc/resolv.conf"),
                                    .owner = (uid_t)c->uid_base}};
@@ -162,6 +164,7 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
                        .host = m->host,
                        .run_dir = m->run_dir,
                        .rootfs = a->rootfs,
+                       .sysfs = a->sysfs,
                        .userns = a->userns,
                        .disk = m->disk};
     static const struct buf nothing;

@@ -18,6 +18,7 @@ struct actor {
     char *seccomp; /* the profile, JSON */
     char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp, davit-init */
     struct resolv resolv;
+    char *sysfs;  /* an empty folder, the same */
     char *userns; /* an empty file, the same */
     char *rootfs; /* an empty folder to mount on, in each shim's own view of it */
 };

@@ -127,6 +127,7 @@ static void start_probe(struct app_pass *p, struct member *m, const struct proce
     int64_t running = (time_wall_us() - m->status.started) / 1000;
     struct probe_target t = {.pid = (pid_t)m->status.pid,
                              .shim = m->shim_pid,
+                             .run_dir = m->run_dir,
                              .container = m->name,
                              .crun_root = crun,
                              .cgroup = cgroup,

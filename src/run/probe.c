@@ -1,6 +1,7 @@
 #include "run/probe.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 
 #include "base/log.h"
 #include "base/time.h"
@@ -10,6 +11,8 @@
 #include "run/httpget.h"
 #include "run/listen.h"
 #include "run/spec.h"
+
+enum { CONFIG_MAX = 4 << 20 };
 
 /* One check and where it stands. */
 struct job {
@@ -244,11 +247,24 @@ static int make_group(const struct job *j, char **ret, struct err *err)
     return r;
 }
 
+/* The file that tells crun what the check's process is. */
+static int write_process(const struct job *j, const char *to, struct err *err)
+{
+    const char *dir = j->probe->target.run_dir;
+    _cleanup_(buf_release) struct buf config = BUF_CAP(CONFIG_MAX), process = BUF_CAP(CONFIG_MAX);
+    _cleanup_free_ char *from = path_join(dir, "config.json");
+    int r = file_read(from, &config, err);
+    if (!r)
+        r = launch_command(buf_str(&config), &j->check->command, &process, err);
+    return r ? r : file_replace(to, buf_str(&process), 0600, err);
+}
+
 static void try_command(struct job *j)
 {
     const struct probe_target *t = &j->probe->target;
     _cleanup_(strv_release) struct strv argv = {0};
     _cleanup_free_ char *group = NULL;
+    _cleanup_free_ char *process = path_join(t->run_dir, "check.%td", j - j->probe->jobs);
     struct err err;
     strv_add(&argv, "nsenter");
     strv_addf(&argv, "--mount=/proc/%d/ns/mnt", (int)t->shim);
@@ -258,11 +274,12 @@ static void try_command(struct job *j)
         strv_add(&argv, *a);
     strv_add(&argv, t->crun_root);
     strv_add(&argv, "exec");
+    strv_add(&argv, "--process");
+    strv_add(&argv, process);
     strv_add(&argv, t->container);
-    for (size_t i = 0; i < j->check->command.n; i++)
-        strv_add(&argv, j->check->command.items[i]);
     int64_t timeout = or_else(j->check->timeout, PROBE_TIMEOUT_S) * 1000;
-    if (make_group(j, &group, &err) < 0 ||
+    if ((!path_exists(process) && write_process(j, process, &err) < 0) ||
+        make_group(j, &group, &err) < 0 ||
         command_start(j->probe->loop, (const char *const *)strv_argv(&argv), group, timeout,
                       on_command_ended, j, &j->command, &err) < 0) {
         snprintf(j->reason, sizeof(j->reason), "could not be checked: %.300s", err.msg);
@@ -332,6 +349,7 @@ struct probe *probe_start(uv_loop_t *loop, const struct probe_target *t, void (*
                         .state = PROBE_WAITING,
                         .sockets = -1,
                         .started = time_mono_ms() - t->running_ms};
+    p->target.run_dir = xstrdup(t->run_dir);
     p->target.container = xstrdup(t->container);
     p->target.crun_root = xstrdup(t->crun_root);
     p->target.cgroup = t->cgroup ? xstrdup(t->cgroup) : NULL;
@@ -358,6 +376,7 @@ static void on_closed(uv_handle_t *handle)
     struct probe *p = j->probe;
     if (--p->handles)
         return;
+    free((char *)p->target.run_dir);
     free((char *)p->target.container);
     free((char *)p->target.crun_root);
     free((char *)p->target.cgroup);

@@ -7,7 +7,8 @@
  * ms), since a deploy waits for them. After that, readiness and liveness checks go on every `wait`
  * seconds; `attempts` failures in a row make it PROBE_FAILING or PROBE_DEAD.
  *
- * Commands run inside the instance through crun, by way of its shim's mount namespace. */
+ * Commands run inside the instance through crun, by way of its shim's mount namespace, as whom and
+ * with what the app runs. */
 #ifndef RUN_PROBE_H
 #define RUN_PROBE_H
 
@@ -29,6 +30,7 @@ enum {
 struct probe_target {
     pid_t pid;             /* of the app, in our pid namespace */
     pid_t shim;            /* its supervisor */
+    const char *run_dir;   /* of the instance, with its config.json */
     const char *container; /* for crun */
     const char *crun_root;
     const char *cgroup;            /* where its commands run; NULL: where we do */

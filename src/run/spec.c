@@ -1,6 +1,7 @@
 #include "run/spec.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -186,16 +187,18 @@ static const struct {
      "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\""},
     {"/dev/shm", "tmpfs", "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=64m\""},
     {"/dev/mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\""},
-    {"/sys", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\""},
 };
 
-static void add_mounts(struct buf *b)
+static void add_mounts(const struct launch *l, struct buf *b)
 {
     for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
         buf_addf(b, "%s{\"destination\":\"%s\",\"type\":\"%s\",\"source\":\"%s\",\"options\":[%s]}",
                  i ? "," : "\"mounts\":[", mounts[i].to, mounts[i].type, mounts[i].type,
                  mounts[i].options);
-    buf_adds(b, "],");
+    buf_adds(b, ",{\"destination\":\"/sys\",\"type\":\"bind\",\"options\":[\"bind\",\"nosuid\","
+                "\"noexec\",\"nodev\",\"ro\"],\"source\":");
+    add_text(b, l->sysfs);
+    buf_adds(b, "}],");
 }
 
 static const char walls[] =
@@ -231,7 +234,7 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     hostname[MIN(strlen(hostname), (size_t)63)] = '\0';
     add_text(ret, hostname);
     buf_addc(ret, ',');
-    add_mounts(ret);
+    add_mounts(l, ret);
     buf_adds(ret, "\"linux\":{");
     long long base = (long long)l->config->uid_base;
     for (int i = 0; i < 2; i++)
@@ -243,6 +246,25 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     buf_adds(ret, walls);
     buf_addf(ret, "\"seccomp\":%s}}\n", l->seccomp);
     return buf_check(ret, "config.json", err);
+}
+
+static int add_to_buf(const char *text, size_t n, void *ctx)
+{
+    buf_add(ctx, text, n);
+    return 0;
+}
+
+int launch_command(struct str config, const struct strv *command, struct buf *ret, struct err *err)
+{
+    json_t *all = json_loadb(config.ptr, config.len, 0, NULL);
+    json_t *process = json_object_get(all, "process"), *args = json_array();
+    for (size_t i = 0; i < command->n; i++)
+        json_array_append_new(args, json_string(command->items[i]));
+    bool ok = json_object_set_new(process, "args", args) == 0 &&
+              json_dump_callback(process, add_to_buf, ret, JSON_COMPACT) == 0;
+    json_decref(all);
+    return ok ? buf_check(ret, "a command's process", err)
+              : err_set(err, ERR_INVALID, "config.json names no process");
 }
 
 /* ---- the shim's part ---- */
@@ -291,8 +313,8 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
         buf_addf(b, "layer %s\n", l->layers->items[i]);
     buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
     /* Its address is nobody else's on this machine, nor then is this uid. */
-    buf_addf(b, "userns %s\nuid_base %lld\nuid_owner %lld\n", l->userns, (long long)c->uid_base,
-             (long long)c->uid_base + IDS + l->host);
+    buf_addf(b, "sysfs %s\nuserns %s\nuid_base %lld\nuid_owner %lld\n", l->sysfs, l->userns,
+             (long long)c->uid_base, (long long)c->uid_base + IDS + l->host);
     add_network(l, b);
     buf_addf(b, "cgroup %s\nmemory %lld\npids %lld\ncpu_weight %lld\n", cgroup,
              (long long)c->instance_memory << 20, (long long)c->instance_pids,

@@ -33,6 +33,7 @@ struct launch {
     uint16_t host;       /* its address in the network */
     const char *run_dir; /* config.json, spec, status, lock, files */
     const char *rootfs;  /* where the layers are mounted, each shim seeing only its own */
+    const char *sysfs;   /* where its network's /sys is mounted, likewise */
     const char *userns;  /* where its user namespace is mounted, likewise */
     const char *disk;    /* upper, work */
 };
@@ -46,6 +47,9 @@ char *instance_name(const char *app, const char *type, const char *id);
 char *instance_cgroup(const struct config *c, const char *name);
 
 int launch_config(const struct launch *l, struct buf *ret, struct err *err);
+/* From the text of a config.json: the process that runs `command` in its instance later on, in all
+ * but what is executed what the app is there. */
+int launch_command(struct str config, const struct strv *command, struct buf *ret, struct err *err);
 int launch_spec(const struct launch *l, struct buf *ret, struct err *err);
 /* The lines of /etc/hosts. */
 void launch_hosts(const struct launch *l, struct buf *ret);

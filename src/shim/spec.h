@@ -13,6 +13,7 @@
     TEXT(upper, true)   /* the writable layer; emptied before a restart */                         \
     TEXT(work, true)                                                                               \
     TEXT(rootfs, true)  /* where the layers are mounted */                                         \
+    TEXT(sysfs, false)  /* a folder to mount its network's /sys on; without one there is none */   \
     TEXT(userns, false) /* a file to mount a user namespace on; without one crun makes it */       \
     NUMBER(uid_base, 0, 0, UINT32_MAX)  /* what is 0 in it, */                                     \
     NUMBER(uid_owner, 0, 0, UINT32_MAX) /* and whose it is: host uids */                           \

@@ -364,7 +364,8 @@ static int enter_namespaces(struct shim *s, struct err *err)
     if (r < 0)
         return r;
     container_seal_crun(&s->container);
-    return namespace_network(err);
+    int n = namespace_network(err);
+    return n || !s->spec->sysfs ? n : namespace_sysfs(s->spec->sysfs, err);
 }
 
 int supervise(const char *dir, const struct spec *spec, struct err *err)

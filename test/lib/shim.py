@@ -33,6 +33,8 @@ class Machine:
         (self.root / "run/davit/crun").mkdir(parents=True)
         self.userns = self.root / "run/davit/userns"
         self.userns.touch()
+        self.sysfs = self.root / "run/davit/sysfs"
+        self.sysfs.mkdir()
         self.layer = self.make_layer("base", {"bin/busybox": Path("/bin/busybox").read_bytes(), ".davit-init": INIT.read_bytes()})
         for name in APPLETS:
             (self.layer / "bin" / name).symlink_to("busybox")
@@ -110,7 +112,7 @@ class Instance:
                      "bridge": machine.bridge, "ip": f"{self.ip}/16", "gateway": machine.gateway,
                      "hostif": f"shi{machine.tag}{number}", "cgroup": self.cgroup, "log": self.log_path,
                      "log_max": 10 << 20, "log_files": 3, "grace": 3, "signal": 15, "restart": "always",
-                     "memory": 64 << 20, "pids": 200, "userns": machine.userns,
+                     "memory": 64 << 20, "pids": 200, "userns": machine.userns, "sysfs": machine.sysfs,
                      "uid_base": UID_BASE, "uid_owner": UID_BASE + 65536 + number, **settings}
         self.write_spec()
         self.config = config(argv, state / "rootfs", init, machine.userns)

@@ -55,6 +55,30 @@ def test_walls_of_a_process(davit):
     assert uid == 1879048192 + 1000, "an app's user is nobody's on the host"
 
 
+LOOK = ["sh", "-c", "cat /proc/self/status > /tmp/status.new; id >> /tmp/status.new; ulimit -n >> /tmp/status.new;"
+        "mv /tmp/status.new /tmp/status"]
+
+
+def test_a_check_runs_as_the_app_does(davit):
+    deployed(davit, "alike", {**apps.web("one"), "Procfile": "web: id > /tmp/app; ulimit -n >> /tmp/app; exec ./web\n",
+                              "app.json": json.dumps({"healthchecks": {"web": [{"type": "startup", "command": LOOK}]}})})
+    (pid,) = davit.instance_pids("alike")
+    app, check = (Path(f"/proc/{pid}/root/tmp", name).read_text() for name in ("app", "status"))
+    for field, value in [("CapEff", "0" * 16), ("CapBnd", "0" * 16), ("NoNewPrivs", "1"), ("Seccomp", "2")]:
+        assert re.search(rf"{field}:\s+{value}\b", check), field
+    assert "uid=1000(app)" in app and check.endswith(app)
+
+
+def test_sys_is_the_instance_s_own(davit):
+    show = "echo $(ls /sys/class/net); echo cgroups $(ls -A /sys/fs/cgroup); cat /proc/mounts; ls /sys/firmware; exec ./web"
+    deployed(davit, "sys", {**apps.web("one"), "Procfile": f"web: {show}\n"})
+    log = wait_for(lambda: "listening" in (text := davit.cli("logs", "-a", "sys", "-n", "1000")) and text, "its log")
+    assert re.search(r"\]: eth0 lo$", log, re.M) and re.search(r"\]: cgroups$", log, re.M)
+    mounts = dict(re.findall(r"\]: \S+ (/sys\S*) \S+ (\S+) 0 0$", log, re.M))
+    assert {"/sys", "/sys/firmware"} <= set(mounts) and not any("cgroup" in path for path in mounts)
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(mounts["/sys"].split(","))
+
+
 @pytest.mark.parametrize("syscall", ["unshare --user true", "mount -t tmpfs none /mnt", "keyctl show", "dmesg"])
 def test_forbidden_calls(davit, syscall):
     name = "deny-" + syscall.split()[0]

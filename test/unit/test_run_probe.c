@@ -163,6 +163,8 @@ static void peer_stop(struct peer *a)
 
 /* ---- probes on a loop ---- */
 
+static char run_dir[] = "/tmp/davit-probe-XXXXXX";
+
 struct watcher {
     uv_loop_t loop;
     uv_timer_t timeout;
@@ -189,6 +191,7 @@ static void watch(struct watcher *w, const struct peer *a, const char *type, con
     struct probe_target t = {.pid = a->pid,
                              .shim = getpid(),
                              .container = "none",
+                             .run_dir = run_dir,
                              .crun_root = "/nowhere",
                              .address = address,
                              .process = &w->process};
@@ -357,7 +360,11 @@ static void a_command_that_fails_is_named(void **state)
     (void)state;
     struct peer a = peer_start();
     struct watcher w = {0};
+    struct err err;
+    assert_non_null(mkdtemp(run_dir));
+    _cleanup_free_ char *config = xasprintf("%s/config.json", run_dir);
     struct check *c = add_check(&w, CHECK_STARTUP);
+    assert_ok(file_replace(config, STR("{\"process\":{}}"), 0600, &err), err);
     strv_add(&c->command, "/bin/health");
     c->attempts = 1;
     c->wait = 1;
@@ -365,6 +372,7 @@ static void a_command_that_fails_is_named(void **state)
     await_state(&w, PROBE_STUCK, 10000); /* crun knows no container `none` */
     assert_contains(probe_reason(w.probe), "failed its check '/bin/health' with status");
     unwatch(&w);
+    assert_ok(dir_remove(run_dir, &err), err);
     peer_stop(&a);
 }
 

@@ -163,6 +163,7 @@ static void scene_init(struct scene *s)
                                 .host = 0x0305,
                                 .run_dir = "/run/x",
                                 .rootfs = "/run/rootfs",
+                                .sysfs = "/run/sysfs",
                                 .userns = "/run/userns",
                                 .disk = "/disk/x"};
 }
@@ -381,6 +382,35 @@ static void the_walls(void **state)
     scene_release(&s);
 }
 
+/* A check's command is what the app is, but for what it executes. */
+static void a_command_of_an_instance(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err err;
+    _cleanup_(strv_release) struct strv command = {0};
+    _cleanup_(buf_release) struct buf config = BUF_INIT, process = BUF_INIT;
+    scene_init(&s);
+    strv_add(&s.process.argv, "/x");
+    strv_add(&command, "test");
+    strv_add(&command, "\"a\"");
+    assert_ok(launch_config(&s.launch, &config, &err), err);
+    assert_ok(launch_command(buf_str(&config), &command, &process, &err), err);
+    json_t *all = config_of(&s), *app = json_object_get(all, "process");
+    json_t *check = json_loadb(process.ptr, process.len, 0, NULL), *args;
+    assert_non_null(check);
+    args = json_object_get(check, "args");
+    assert_int_equal(json_array_size(args), 2);
+    assert_string_equal(json_string_value(json_array_get(args, 1)), "\"a\"");
+    json_object_del(check, "args");
+    json_object_del(app, "args");
+    assert_true(json_equal(check, app));
+    json_decref(check);
+    json_decref(all);
+    assert_err(launch_command(STR("{}"), &command, &process, &err), ERR_INVALID);
+    scene_release(&s);
+}
+
 /* ---- the shim's spec ---- */
 
 static void the_spec(void **state)
@@ -393,8 +423,10 @@ static void the_spec(void **state)
     _cleanup_(buf_release) struct buf spec = BUF_INIT;
     assert_ok(launch_spec(&s.launch, &spec, &err), err);
     assert_contains(spec.ptr, "name shop.web.v7.g0.2\napp shop\nprocess web.2\nlayer ");
-    assert_contains(spec.ptr, "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n"
-                              "userns /run/userns\nuid_base 1879048192\nuid_owner 1879114501\n");
+    assert_contains(
+        spec.ptr,
+        "\nupper /disk/x/upper\nwork /disk/x/work\nrootfs /run/rootfs\n"
+        "sysfs /run/sysfs\nuserns /run/userns\nuid_base 1879048192\nuid_owner 1879114501\n");
     assert_contains(spec.ptr, "\nbridge davit-1a2b3c\nip 10.210.3.5/16\ngateway 10.210.0.1\n"
                               "hostif dv1a2b3c-0305\n");
     _cleanup_free_ char *group =
@@ -508,6 +540,7 @@ int main(void)
         cmocka_unit_test(the_environment_and_who_wins),
         cmocka_unit_test(whom_it_runs_as_and_what_that_may_do),
         cmocka_unit_test(the_walls),
+        cmocka_unit_test(a_command_of_an_instance),
         cmocka_unit_test(the_spec),
         cmocka_unit_test(stop_signals_by_name_and_number),
         cmocka_unit_test(ids),
