@@ -17,11 +17,13 @@ void identity_release(struct identity *who)
 {
     free(who->user);
     free(who->from);
+    free(who->token);
     *who = (struct identity){0};
 }
 
-int identity_need(const struct identity *who, enum role least, struct err *err)
+int identity_need(struct identity *who, enum role least, struct err *err)
 {
+    who->needed = MAX(who->needed, least);
     if (who->role >= least)
         return 0;
     err_set(err, ERR_FORBIDDEN, "this needs role %s, and %s has role %s", role_names[least],
@@ -73,10 +75,10 @@ static int unauthenticated(struct err *err, const char *why)
 }
 
 /* The role of a user; those without a record have none. */
-static int role_of(struct request *rq, const char *user, enum role *ret, struct err *err)
+static int role_of(struct api *api, const char *user, enum role *ret, struct err *err)
 {
     _cleanup_free_ char *key = key_user(user);
-    const struct user *u = mirror_get(operator_mirror(rq->api->op), key, &user_schema, NULL);
+    const struct user *u = mirror_get(operator_mirror(api->op), key, &user_schema, NULL);
     if (!u) {
         err_set(err, ERR_FORBIDDEN, "%s is no user of this Davit", user);
         return err_hint(err, "an admin can add them");
@@ -85,21 +87,39 @@ static int role_of(struct request *rq, const char *user, enum role *ret, struct 
     return 0;
 }
 
+static bool has_expired(const struct token *t)
+{
+    char now[TIME_TEXT_LEN + 1];
+    time_rfc3339(time_wall_us(), now);
+    return t->expires && *t->expires && strcmp(t->expires, now) <= 0;
+}
+
+bool identity_holds(struct api *api, const struct identity *who)
+{
+    enum role role = ROLE_VIEWER;
+    const struct token *t = NULL;
+    if (who->token)
+        t = mirror_get(operator_mirror(api->op), who->token, &token_schema, NULL);
+    if (who->token && (!t || has_expired(t)))
+        return false;
+    return who->machine || (role_of(api, who->user, &role, NULL) == 0 && role >= who->needed);
+}
+
 static int by_token(struct request *rq, const char *secret, struct identity *ret, struct err *err)
 {
-    char hash[TOKEN_HASH_LEN + 1], now[TIME_TEXT_LEN + 1];
+    char hash[TOKEN_HASH_LEN + 1];
     token_hash(str_of(secret), hash);
     _cleanup_free_ char *key = key_token(hash);
     const struct token *t = mirror_get(operator_mirror(rq->api->op), key, &token_schema, NULL);
     if (!t)
         return unauthenticated(err, "this token isn't known");
-    time_rfc3339(time_wall_us(), now);
-    if (t->expires && *t->expires && strcmp(t->expires, now) <= 0)
+    if (has_expired(t))
         return unauthenticated(err, "this token has expired");
-    int r = role_of(rq, t->user, &ret->role, err);
+    int r = role_of(rq->api, t->user, &ret->role, err);
     if (r < 0)
         return r;
     ret->user = xstrdup(t->user);
+    ret->token = TAKE_PTR(key);
     return 0;
 }
 
@@ -117,7 +137,7 @@ static int peer_uid(struct request *rq, uid_t *ret, struct err *err)
 static int by_name(struct request *rq, const char *name, struct identity *ret, struct err *err)
 {
     int r = user_name_check(name, err);
-    if (r < 0 || (r = role_of(rq, name, &ret->role, err)) < 0)
+    if (r < 0 || (r = role_of(rq->api, name, &ret->role, err)) < 0)
         return r;
     ret->user = xstrdup(name);
     return 0;
@@ -141,6 +161,7 @@ static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct e
     if (uid == 0 || uid == geteuid()) {
         ret->user = xstrdup("root");
         ret->role = ROLE_ADMIN;
+        ret->machine = true;
         return 0;
     }
     struct passwd *p = getpwuid(uid);

@@ -8,8 +8,10 @@ enum { TOKEN_BYTES = 32, TOKEN_HASH_LEN = 64, TOKEN_ID_LEN = 12 };
 
 struct identity {
     char *user;
-    char *from; /* "unix:uid=0", or the address the gateway saw */
-    enum role role;
+    char *from;             /* "unix:uid=0", or the address the gateway saw */
+    char *token;            /* its key in the store; NULL: known by uid */
+    enum role role, needed; /* what they have, and the most that was asked for */
+    bool machine;           /* root of this machine, whatever the store says */
 };
 
 struct request;
@@ -21,7 +23,10 @@ struct request;
 int authenticate(struct request *rq, struct identity *ret, struct err *err);
 void identity_release(struct identity *who);
 /* ERR_FORBIDDEN unless the role is at least `least`. */
-int identity_need(const struct identity *who, enum role least, struct err *err);
+int identity_need(struct identity *who, enum role least, struct err *err);
+
+/* Whether they might still do what they were let in for. */
+bool identity_holds(struct api *api, const struct identity *who);
 
 /* What /tokens/ is keyed by. */
 void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1]);

@@ -86,7 +86,7 @@ static int check_commit(const char *commit, struct err *err)
 static char *copy(const char *text) { return text && *text ? xstrdup(text) : NULL; }
 
 /* An image in a file is read by root, whoever may read it: that is for admins. */
-static int check_image(const struct request *rq, const char *image, struct err *err)
+static int check_image(struct request *rq, const char *image, struct err *err)
 {
     int r = check_text("image", image, 1000, err);
     if (r < 0 || !image || str_starts(str_of(image), STR("docker://")))

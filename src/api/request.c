@@ -139,19 +139,26 @@ void request_resume(struct request *rq)
     server_kick(rq->server);
 }
 
+static void hang_up(struct request *rq)
+{
+    rq->gone = true;
+    request_resume(rq);
+}
+
 void requests_changed(struct api *api)
 {
-    for (struct request *rq = api->requests; rq; rq = rq->next)
-        if (rq->stream && rq->stream->ops->on_change)
+    for (struct request *rq = api->requests; rq; rq = rq->next) {
+        if (!rq->failed && !identity_holds(api, &rq->who))
+            hang_up(rq);
+        else if (rq->stream && rq->stream->ops->on_change)
             stream_poke(rq->stream);
+    }
 }
 
 void requests_hang_up(struct api *api)
 {
-    for (struct request *rq = api->requests; rq; rq = rq->next) {
-        rq->gone = true;
-        request_resume(rq);
-    }
+    for (struct request *rq = api->requests; rq; rq = rq->next)
+        hang_up(rq);
 }
 
 /* --- from headers to answer ------------------------------------------------------------------ */
@@ -182,11 +189,23 @@ static bool answer_error(struct request *rq)
 
 static bool is_git(const struct request *rq) { return str_starts(str_of(rq->path), STR("/git/")); }
 
+/* One user must not take all connections; root of this machine may. */
+static int check_share(const struct request *rq, struct err *err)
+{
+    int n = 0;
+    for (const struct request *other = rq->api->requests; other; other = other->next)
+        n += other->who.user && streq(other->who.user, rq->who.user) && !other->who.machine;
+    if (rq->who.machine || n <= USER_REQUESTS_MAX)
+        return 0;
+    err_set(err, ERR_TOO_MANY, "%s has %d requests open already", rq->who.user, USER_REQUESTS_MAX);
+    return err_hint(err, "end some of them: followed logs and events count, too");
+}
+
 /* Who, where to, and whether they may. */
 static int admit(struct request *rq, struct err *err)
 {
     int r = authenticate(rq, &rq->who, err);
-    if (r < 0)
+    if (r < 0 || (r = check_share(rq, err)) < 0)
         return r;
     if (is_git(rq))
         return git_open(rq, err);
@@ -206,19 +225,27 @@ static int unclean(struct err *err)
     return err_set(err, ERR_INVALID, "a NUL or another control character is in what was asked for");
 }
 
+/* Whether the answer comes before the body: who waits for "100 Continue" gets it instead; strangers
+ * and who has too much open already may not keep the connection by sending slowly. */
+static bool must_not_wait(struct request *rq)
+{
+    return request_header(rq, MHD_HTTP_HEADER_EXPECT) || !rq->who.user ||
+           rq->err.code == ERR_TOO_MANY;
+}
+
 bool request_begin(struct request *rq, bool clean)
 {
     if ((clean ? admit(rq, &rq->err) : unclean(&rq->err)) == 0)
         return true;
-    /* Who waits for "100 Continue" gets the answer instead. */
-    return request_header(rq, MHD_HTTP_HEADER_EXPECT) ? fail(rq) && answer_error(rq) : fail(rq);
+    fail(rq);
+    return must_not_wait(rq) ? answer_error(rq) : true;
 }
 
-/* libmicrohttpd can answer only before a body or behind it: whose body may be large anyway gets to
- * hear what was wrong. */
+/* libmicrohttpd can answer only before a body or behind it: a user whose body may be large anyway
+ * gets to hear what was wrong. */
 static uint64_t patience(const struct request *rq)
 {
-    return rq->who.user ? (uint64_t)rq->api->config->upload_max << 21 : DISCARD_MAX;
+    return (uint64_t)rq->api->config->upload_max << 21;
 }
 
 bool request_data(struct request *rq, const char *data, size_t *n)

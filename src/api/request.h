@@ -11,8 +11,8 @@
 
 enum {
     BODY_MAX = 1 << 20,     /* of a JSON body */
-    DISCARD_MAX = 16 << 20, /* of an unknown client's body, before we hang up */
     REPLY_MAX = 64 << 20,
+    USER_REQUESTS_MAX = 64, /* open ones of one user; the sockets take 512 connections each */
 };
 
 struct request {
@@ -73,7 +73,8 @@ int request_app(struct request *rq, const struct app **ret, struct err *err);
 void request_suspend(struct request *rq);
 void request_resume(struct request *rq);
 
-/* Streams that wait for something in the store look again. */
+/* Streams that wait for something in the store look again; requests end whose user or token is gone
+ * or no longer has the role. */
 void requests_changed(struct api *api);
 /* Before the end of the process: every client is as good as gone. */
 void requests_hang_up(struct api *api);

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -234,6 +235,25 @@ def test_api_bodies(davit, body, status):
     got, text, _ = davit.request("POST", "/v1/apps", body)
     answer = json.loads(text)
     assert got == status and set(answer) >= {"code", "message"}
+
+
+def test_strangers_who_send_slowly_block_nobody(davit):
+    """600 bodies drop by drop, without a token: answered at once, and the API and git go on."""
+    folder = create(davit, "unblocked", {"README": "just words\n"})
+    host, held = f"api.{davit.domain}", []
+    try:
+        for n in range(600):
+            s = socket.create_connection(davit.http, timeout=20)
+            s.sendall(f"POST /v1/apps HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nx".encode())
+            held.append(s)
+        answers = [s.recv(100).split(b"\r")[0] for s in held]
+        assert set(answers) == {b"HTTP/1.1 401 Unauthorized"}, {a: answers.count(a) for a in answers}
+        assert "unblocked" in davit.cli("apps")
+        assert davit.request("GET", "/v1/status", host=host)[0] == 401
+        davit.git(folder, "ls-remote", "davit")
+    finally:
+        for s in held:
+            s.close()
 
 
 def test_api_paths_and_methods(davit):

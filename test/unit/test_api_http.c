@@ -2,6 +2,7 @@
 #include "test_api_fixture.h"
 
 #include <nettle/sha2.h>
+#include <poll.h>
 #include <signal.h>
 
 #include "base/time.h"
@@ -603,6 +604,91 @@ static void test_git(void **state)
     assert_false(path_exists(repo));
 }
 
+static void await_end(int fd)
+{
+    char byte;
+    struct pollfd p = {fd, POLLIN, 0};
+    do
+        assert_int_equal(poll(&p, 1, 10000), 1);
+    while (read(fd, &byte, 1) > 0);
+}
+
+/* Strangers who send a body drop by drop, more of them than there are connections. */
+static void test_strangers_hold_nothing(void **state)
+{
+    (void)state;
+    enum { MANY = 600 };
+    for (int i = 0; i < MANY; i++) {
+        _cleanup_(buf_release) struct buf body = BUF_INIT;
+        _cleanup_close_ int fd = dial(GATEWAY);
+        struct answer a;
+        answer_init(&a);
+        send_text(fd, "POST /v1/apps HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nx");
+        read_answer(fd, &a, &body, NULL);
+        assert_int_equal(a.status, 401);
+        answer_release(&a);
+        await_end(fd);
+    }
+}
+
+static void follow_events(int fd, const char *token, struct answer *a, struct buf *body)
+{
+    answer_init(a);
+    send_text(fd,
+              "GET /v1/events?follow=1&n=1 HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer %s\r\n\r\n",
+              token);
+    read_answer(fd, a, body, "\n");
+}
+
+static void test_one_user_does_not_hold_all(void **state)
+{
+    (void)state;
+    enum { MAX = 64 };
+    _cleanup_free_ char *token = make_token("greedy", ROLE_VIEWER, "");
+    _cleanup_free_ char *other = make_token("modest", ROLE_VIEWER, "");
+    _cleanup_free_ char *headers = xasprintf("Authorization: Bearer %s\r\n", token);
+    _cleanup_free_ char *others = xasprintf("Authorization: Bearer %s\r\n", other);
+    int fds[MAX];
+    for (int i = 0; i < MAX; i++) {
+        _cleanup_(buf_release) struct buf body = BUF_INIT;
+        struct answer a;
+        follow_events(fds[i] = dial(GATEWAY), token, &a, &body);
+        assert_int_equal(a.status, 200);
+        answer_release(&a);
+    }
+    const struct reply *r = http(GATEWAY, "GET", "/v1/apps", headers, NULL);
+    assert_int_equal(r->status, 429);
+    assert_string_equal(field(r, "code"), "too_many");
+    assert_int_equal(http(GATEWAY, "GET", "/v1/apps", others, NULL)->status, 200);
+    for (int i = 0; i < MAX; i++)
+        close(fds[i]);
+    wait_until(http(GATEWAY, "GET", "/v1/apps", headers, NULL)->status == 200);
+}
+
+/* Whoever is let go reads no further: their token goes, then a user with a new one. */
+static void test_streams_end_with_their_user(void **state)
+{
+    (void)state;
+    for (int user_goes = 0; user_goes < 2; user_goes++) {
+        _cleanup_free_ char *token = make_token("leaver", ROLE_DEVELOPER, "");
+        _cleanup_free_ char *headers = xasprintf("Authorization: Bearer %s\r\n", token);
+        _cleanup_(buf_release) struct buf body = BUF_INIT;
+        _cleanup_close_ int fd = dial(GATEWAY);
+        struct answer a;
+        follow_events(fd, token, &a, &body);
+        assert_int_equal(a.status, 200);
+        answer_release(&a);
+        if (user_goes) {
+            assert_int_equal(local("DELETE", "/v1/users/leaver", NULL)->status, 204);
+        } else {
+            const struct reply *r = http(GATEWAY, "GET", "/v1/tokens", headers, NULL);
+            _cleanup_free_ char *path = xasprintf("/v1/tokens/%s", field(r, "id"));
+            assert_int_equal(http(GATEWAY, "DELETE", path, headers, NULL)->status, 204);
+        }
+        await_end(fd);
+    }
+}
+
 static void test_many_connections(void **state)
 {
     (void)state;
@@ -643,6 +729,9 @@ int main(void)
         cmocka_unit_test(test_events_follow),
         cmocka_unit_test(test_logs_follow),
         cmocka_unit_test(test_git),
+        cmocka_unit_test(test_strangers_hold_nothing),
+        cmocka_unit_test(test_one_user_does_not_hold_all),
+        cmocka_unit_test(test_streams_end_with_their_user),
         cmocka_unit_test(test_many_connections),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
