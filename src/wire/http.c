@@ -58,8 +58,10 @@ static struct curl_slist *header_add(struct curl_slist *list, const char *fmt, .
 
 static struct curl_slist *headers_of(const struct http_request *q)
 {
-    /* No "Expect: 100-continue": it costs a round trip. */
-    struct curl_slist *list = header_add(NULL, "Expect:");
+    /* Asking first costs a round trip; but who is refused in the midst of a large body may not hear
+     * why. */
+    struct curl_slist *list =
+        header_add(NULL, q->body_fd && q->token ? "Expect: 100-continue" : "Expect:");
     if (q->host)
         list = header_add(list, "Host: %s", q->host);
     if (q->content_type)

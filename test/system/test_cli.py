@@ -206,6 +206,15 @@ def test_signing_in_from_elsewhere(davit, tmp_path):
     assert "shop" in run("apps", DAVIT_URL=url(davit), DAVIT_TOKEN=fresh).stdout
 
 
+def test_a_refused_upload_says_why(davit, tmp_path):
+    """However large, though strangers are answered before their body is read."""
+    (tmp_path / "large").write_bytes(os.urandom(30 << 20))
+    env = away(davit, HOME=str(tmp_path), DAVIT_URL=url(davit), DAVIT_TOKEN="0" * 64)
+    for _ in range(5):
+        done = subprocess.run(["davit", "deploy", "-a", "shop", tmp_path], env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "davit login" in done.stderr, done.stderr
+
+
 def test_users_and_what_they_may(davit, tmp_path):
     davit.cli("users", "add", "eve", "--role", "viewer")
     assert "only viewer, developer and admin" in fails(davit, "users", "add", "eve", "--role", "queen")
