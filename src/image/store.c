@@ -11,9 +11,10 @@
 
 enum { PROCESS_NAME_MAX = 48 };
 
-static int open_folder(struct image_store *s, const char *name, int *ret, struct err *err)
+static int open_folder(struct image_store *s, const char *name, mode_t mode, int *ret,
+                       struct err *err)
 {
-    if (mkdirat(s->root, name, 0755) < 0 && errno != EEXIST)
+    if (mkdirat(s->root, name, mode) < 0 && errno != EEXIST)
         return err_errno(err, "creating %s/%s", s->dir, name);
     *ret = openat(s->root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return *ret < 0 ? err_errno(err, "opening %s/%s", s->dir, name) : 0;
@@ -26,8 +27,9 @@ int image_store_open(const char *dir, uid_t uid_base, struct image_store **ret, 
     s->uid_base = uid_base;
     if (uid_base > (uid_t)-1 - IMAGE_IDS)
         return err_set(err, ERR_INVALID, "no room for %d ids from %u on", IMAGE_IDS, uid_base);
-    /* Not for other users: a layer may hold setuid programs, and what an app is made of. */
-    int r = path_exists(dir) ? 0 : dir_make(dir, 0700, err);
+    /* Others look for a blob whose digest they know, and what fetches writes into its own folder
+     * below tmp/. */
+    int r = path_exists(dir) ? 0 : dir_make(dir, 0711, err);
     if (r < 0)
         return err_wrap(err, "opening the image store");
     s->dir = realpath(dir, NULL);
@@ -35,11 +37,13 @@ int image_store_open(const char *dir, uid_t uid_base, struct image_store **ret, 
     if (s->root < 0)
         return err_errno(err, "opening the image store %s", dir);
     int unused = -1;
-    if ((r = open_folder(s, "tmp", &s->tmp, err)) < 0 ||
-        (r = open_folder(s, "layers", &s->layers, err)) < 0 ||
-        (r = open_folder(s, "blobs", &unused, err)) < 0 ||
-        (r = open_folder(s, "blobs/sha256", &s->blobs, err)) < 0 ||
-        (r = open_folder(s, "refs", &s->refs, err)) < 0) {
+    /* Nobody looks into layers/, and into tmp/ who has no folder there: a layer may hold setuid
+     * programs, and what an app is made of. */
+    if ((r = open_folder(s, "tmp", 0711, &s->tmp, err)) < 0 ||
+        (r = open_folder(s, "layers", 0700, &s->layers, err)) < 0 ||
+        (r = open_folder(s, "blobs", 0755, &unused, err)) < 0 ||
+        (r = open_folder(s, "blobs/sha256", 0755, &s->blobs, err)) < 0 ||
+        (r = open_folder(s, "refs", 0755, &s->refs, err)) < 0) {
         closep(&unused);
         return r;
     }
