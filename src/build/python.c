@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 
+#include "build/toml.h"
 #include "build/tree.h"
 
 enum { NUMBER_MAX = 1000000, RANGE_MAX = 1024, FILE_MAX = 1 << 20, LINE_SHOWN = 60 };
@@ -145,54 +146,6 @@ int python_in_range(struct semver v, struct str range, bool *ret_matches, struct
 
 /* --- what the app asks for ------------------------------------------------------------------- */
 
-/* Which table of TOML a line opens, without its brackets; empty if it opens none. */
-static struct str table_of(struct str line)
-{
-    if (line.len < 3 || line.ptr[0] != '[' || line.ptr[1] == '[')
-        return (struct str){0};
-    struct str rest = skip(line, 1);
-    return str_trim(str_cut(&rest, ']'));
-}
-
-static struct str unquoted(struct str s)
-{
-    bool quoted =
-        s.len > 1 && (s.ptr[0] == '"' || s.ptr[0] == '\'') && s.ptr[s.len - 1] == s.ptr[0];
-    return quoted ? (struct str){s.ptr + 1, s.len - 2} : s;
-}
-
-static bool toggles_text(struct str line)
-{
-    return memmem(line.ptr, line.len, "\"\"\"", 3) || memmem(line.ptr, line.len, "'''", 3);
-}
-
-char *toml_text(struct str document, const char *table, const char *key)
-{
-    struct str current = {0};
-    bool inside = false; /* a text of several lines */
-    while (document.ptr) {
-        struct str line = str_trim(str_cut(&document, '\n'));
-        if (line.len && toggles_text(line)) {
-            inside = !inside;
-            continue;
-        }
-        if (inside || !line.len || line.ptr[0] == '#')
-            continue;
-        if (line.ptr[0] == '[') {
-            current = table_of(line);
-            continue;
-        }
-        struct str name = str_trim(str_cut(&line, '='));
-        line = str_trim(line);
-        if (!str_eq(current, str_of(table)) || !str_eq(unquoted(name), str_of(key)) ||
-            line.len < 2 || (line.ptr[0] != '"' && line.ptr[0] != '\''))
-            continue;
-        struct str rest = skip(line, 1), value = str_cut(&rest, line.ptr[0]);
-        return rest.ptr ? xstrndup(value.ptr, value.len) : NULL;
-    }
-    return NULL;
-}
-
 /* The first line of a file that says something, without "python-" before the version. */
 static char *version_line(struct str text)
 {
@@ -210,14 +163,15 @@ static char *version_line(struct str text)
 }
 
 static const struct source {
-    const char *file, *table, *key; /* without table: the file is one line */
-    bool release;                   /* "3.13.1" means 3.13, whatever its last part */
-} sources[] = {{".python-version", NULL, NULL, true},
-               {"runtime.txt", NULL, NULL, true},
-               {"pyproject.toml", "project", "requires-python", false},
-               {"pyproject.toml", "tool.poetry.dependencies", "python", false},
-               {"Pipfile", "requires", "python_version", true},
-               {"Pipfile", "requires", "python_full_version", false}};
+    const char *file, *path; /* in TOML; without it the file is one line */
+    bool release;            /* "3.13.1" means 3.13, whatever its last part */
+} sources[] = {{".python-version", NULL, true},
+               {"runtime.txt", NULL, true},
+               {"pyproject.toml", "project.requires-python", false},
+               {"pyproject.toml", "tool.poetry.dependencies.python", false},
+               {"pyproject.toml", "tool.poetry.dependencies.python.version", false},
+               {"Pipfile", "requires.python_version", true},
+               {"Pipfile", "requires.python_full_version", false}};
 
 enum { N_SOURCES = ARRAY_LEN(sources) };
 
@@ -226,7 +180,7 @@ static char *ask(const char *dir, const struct source *s)
     _cleanup_(buf_release) struct buf text = BUF_CAP(FILE_MAX);
     if (tree_read(dir, s->file, &text, NULL) < 0 || !text.len)
         return NULL;
-    return s->table ? toml_text(buf_str(&text), s->table, s->key) : version_line(buf_str(&text));
+    return s->path ? toml_text(buf_str(&text), s->path) : version_line(buf_str(&text));
 }
 
 static bool is_release(const char *text)

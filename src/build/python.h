@@ -24,8 +24,4 @@ int python_choose(const char *dir, const struct semver *offered, size_t n, size_
 int python_installer(const char *dir, const char **ret, const char **ret_by, struct strv *ignored,
                      struct err *err);
 
-/* The text `key` of a table in a TOML document ("" is the top), the caller's; NULL if there is
- * none. Knows texts on one line only. Pure. */
-char *toml_text(struct str document, const char *table, const char *key);
-
 #endif

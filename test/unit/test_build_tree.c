@@ -339,6 +339,10 @@ static void python_needs_what_its_files_say(void **state)
     }
 }
 
+#define POETRY "[tool.poetry.dependencies]\n"
+#define ONE_LINE                                                                                   \
+    "# all in \"\"\" or '''\n[project]\ndescription = \"\"\"One \\\"line\"\"\"\nx = '''y'''\n"
+
 static void files_choose_the_python(void **state)
 {
     struct scene *s = *state;
@@ -368,6 +372,17 @@ static void files_choose_the_python(void **state)
         {"pyproject.toml", "[project]\nx = \"\"\"\nrequires-python = '>=3.14'\n\"\"\"\n", 1},
         {"pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.12\"\nx='1'\n", 13},
         {"pyproject.toml", "[tool.poetry.dependencies]\npython = \"~3.12\"\n", 0},
+        {"pyproject.toml", ONE_LINE "requires-python = \">=3.9,<3.12\"\n", 11},
+        {"pyproject.toml", ONE_LINE "[tool.poetry.dependencies]\npython = '^3.12' # \"\"\"\n", 13},
+        {"pyproject.toml", POETRY "python = {version = \"<3.12\", optional = false}\n", 11},
+        {"pyproject.toml", POETRY "python.version = '<3.12'\n", 11},
+        {"pyproject.toml", "[tool.poetry.dependencies.python]\nversion = '''<3.12'''\n", 11},
+        {"pyproject.toml", POETRY "x = {python = '<3.12', version = '<3.12'}\n", 1},
+        {"pyproject.toml", "[project]\nx = [\n['a'], # it's\n]\nrequires-python = '<3.12'\n", 11},
+        {"pyproject.toml", "project = {\"requires-python\" = \"<3.12\"}\n", 11},
+        {"pyproject.toml", "[project]\n# requires-python = '<3.12'\nx = 'a # b'\n", 1},
+        {"pyproject.toml", "[project]\r\nx = '\\'\r\nrequires-python='<3.12'\r\n", 11},
+        {"pyproject.toml", "[project]\nx = \"\n={={\n[project]\nrequires-python", 1},
         {"Pipfile", "[packages]\npython_version = \"3.9\"\n[requires]\npython_version = \"3.11\"\n",
          11},
         {"Pipfile", "[requires]\npython_version = \"3.14\"\n", 0},
