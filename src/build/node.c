@@ -80,40 +80,36 @@ static bool add_steps(const json_t *package, struct map *ret)
     return any;
 }
 
-/* As a path within the tree, of usual characters. */
-static bool is_inside(const char *path)
+/* The path of a folder below the app's, the caller's; NULL if it is none. */
+static char *cache_path(const json_t *folder)
 {
-    struct str rest = str_of(path);
-    for (const char *c = path; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
-            return false;
-    if (!*path || *path == '/')
-        return false;
-    while (rest.ptr) {
-        struct str part = str_cut(&rest, '/');
-        if (str_eq(part, STR("..")) || str_eq(part, STR(".")))
-            return false;
-    }
-    return true;
+    const char *text = json_string_value(folder);
+    _cleanup_free_ char *path = text && *text != '/' ? tree_path(text) : NULL;
+    return path && !streq(path, ".") ? TAKE_PTR(path) : NULL;
 }
 
 /* Heroku's rule: folders that the app wants kept from build to build. node_modules itself isn't:
  * it is installed anew, from the package manager's own cache. */
 static void add_caches(const json_t *package, struct map *ret)
 {
-    _cleanup_(buf_release) struct buf list = BUF_CAP(PACKAGE_JSON_MAX);
+    _cleanup_(buf_release) struct buf list = BUF_CAP(PACKAGE_JSON_MAX), odd = list;
     json_t *folders = json_object_get(package, "cacheDirectories"), *folder;
     size_t i;
     if (!folders)
         folders = json_object_get(package, "cache_directories");
     json_array_foreach(folders, i, folder)
     {
-        const char *path = json_string_value(folder);
-        if (path && is_inside(path) && !streq(path, "node_modules"))
+        _cleanup_free_ char *path = cache_path(folder);
+        _cleanup_free_ char *text = json_dumps(folder, JSON_ENCODE_ANY | JSON_COMPACT);
+        if (!path)
+            buf_addf(&odd, "%s\n", text);
+        else if (!streq(path, "node_modules"))
             buf_addf(&list, "%s\n", path);
     }
     if (list.len)
         map_set(ret, "node_caches", list.ptr);
+    if (odd.len)
+        map_set(ret, "node_caches_odd", odd.ptr);
 }
 
 int node_package_parse(struct str text, struct node_package *ret, struct err *err)

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "build/tree.h"
 #include "model/json_file.h"
 
 /* Where there is no file: what try_files looks for when no route fits. */
@@ -113,24 +114,20 @@ static int get_flag(struct writer *w, const char *name, bool *ret, struct err *e
                : wrong(name, "true or false is needed", err);
 }
 
-/* "dist/" → "dist", "/" → ".": a path within the tree, or within the site. hidden: whether a name
- * may begin with a dot. */
+/* A path within the tree, or within the site. hidden: whether a name may begin with a dot. */
 static int clean_path(const char *path, const char *text, bool hidden, char **ret, struct err *err)
 {
-    struct buf b = BUF_INIT;
-    struct str rest = str_of(text);
-    while (rest.ptr) {
+    _cleanup_free_ char *clean = tree_path(text);
+    struct str rest = str_of(clean);
+    bool shown = clean, first = true;
+    while (rest.ptr && !hidden && !streq(clean, ".")) {
         struct str part = str_cut(&rest, '/');
-        if (!part.len || str_eq(part, STR(".")))
-            continue;
-        if (str_eq(part, STR("..")) ||
-            (!hidden && part.ptr[0] == '.' && !(b.len == 0 && str_eq(part, STR(".well-known"))))) {
-            buf_release(&b);
-            return wrong(path, "it leads out of the site", err);
-        }
-        buf_addf(&b, "%s%.*s", b.len ? "/" : "", (int)part.len, part.ptr);
+        shown &= part.ptr[0] != '.' || (first && str_eq(part, STR(".well-known")));
+        first = false;
     }
-    *ret = b.len ? buf_take(&b) : xstrdup(".");
+    if (!shown)
+        return wrong(path, "it leads out of the site", err);
+    *ret = TAKE_PTR(clean);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "build/tree.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,23 @@ int tree_hash(const char *dir, const char *path, char ret[HASH_LEN + 1], struct 
     if (!r)
         finish(&h, ret);
     return r;
+}
+
+char *tree_path(const char *path)
+{
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    struct str rest = str_of(path);
+    for (const char *c = path; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            return NULL;
+    while (rest.ptr) {
+        struct str part = str_cut(&rest, '/');
+        if (str_eq(part, STR("..")))
+            return NULL;
+        if (part.len && !str_eq(part, STR(".")))
+            buf_addf(&b, "%s%.*s", b.len ? "/" : "", (int)part.len, part.ptr);
+    }
+    return b.len ? buf_take(&b) : xstrdup(".");
 }
 
 void text_hash(struct str s, char ret[HASH_LEN + 1])

@@ -20,6 +20,10 @@ int tree_names(const char *dir, struct strv *ret, struct err *err);
  * link's target, all below a folder; "-" if there is nothing. ERR_INVALID for a path that leaves.
  */
 int tree_hash(const char *dir, const char *path, char ret[HASH_LEN + 1], struct err *err);
+/* A path within a tree that somebody wrote, in its one form: "./a//b/" is "a/b"; "", "." and "/"
+ * are
+ * ".". The caller's; NULL if it has a ".." or a control character. Pure. */
+char *tree_path(const char *path);
 /* The digest of a text. */
 void text_hash(struct str s, char ret[HASH_LEN + 1]);
 

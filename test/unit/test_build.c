@@ -288,6 +288,10 @@ static void a_buildpack_is_told_what_package_json_says(void **state)
         {"{\"devDependencies\":{\"a\":\"1\"}}", "node_dev", "yes"},
         {"{\"cacheDirectories\":[\"a/b\",\"/etc\",\"../x\",\"node_modules\",\"c\\nd\",7,\"e\"]}",
          "node_caches", "a/b\ne\n"},
+        {"{\"cacheDirectories\":[\"node_modules/\",\"./x//y/\",\"./node_modules\",\".\"]}",
+         "node_caches", "x/y\n"},
+        {"{\"cacheDirectories\":[\"a/../b\",\"/e\",\".\",7,\"c\\nd\",\"e\",\"node_modules\"]}",
+         "node_caches_odd", "\"a/../b\"\n\"/e\"\n\".\"\n7\n\"c\\nd\"\n"},
         {"{\"cache_directories\":[\"a\"]}", "node_caches", "a\n"},
         {"{\"cacheDirectories\":[]}", "node_caches", NULL},
     };
