@@ -128,7 +128,7 @@ static int seal(struct run *run, char **ret, struct err *err)
     _cleanup_free_ char *to = path_join(run->work, "app");
     if (rename(from, to) < 0)
         return err_errno(err, "renaming %s", from);
-    const struct unpack_limits limits = build_limits(run->c->config);
+    const struct unpack_limits limits = layer_limits(run->c->config);
     return image_layer_seal_within(run->c->images, run->work, &limits, ret, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -66,12 +67,11 @@ static const char *const capabilities[] = {
 
 static uid_t user_of(const struct container *c) { return c->user == CONTAINER_APP ? APP_UID : 0; }
 
-/* What grows beyond what a layer may have fails while it grows. Twice that: files that aren't meant
- * to become a layer (a cache, a tar of a layer with its headers) have a little more room. */
+/* What grows beyond what a layer may have fails while it grows. */
 static void add_rlimits(struct buf *b, const struct container *c)
 {
     buf_adds(b, "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}");
-    unsigned long long max = 2 * build_limits(c->config).bytes;
+    unsigned long long max = file_limit(c->config);
     if (c->user != CONTAINER_ROOT)
         buf_addf(b, ",{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu}", max, max);
     buf_adds(b, "],");
@@ -344,6 +344,11 @@ int container_run(const struct container *c, struct output *out, int *ret_status
                        "A process was killed: a build may use %lld MiB of memory "
                        "(setting build_memory)",
                        (long long)memory_limit(c->config));
+    if (!r && *ret_status == 128 + SIGXFSZ)
+        output_warning(out,
+                       "A process was killed: no file of a build may have more than %llu MiB "
+                       "(8 times the setting unpack_max)",
+                       (unsigned long long)file_limit(c->config) >> 20);
     if (cgroup_kill(run.cgroup, KILL_MS, NULL) == 0)
         cgroup_remove(run.cgroup, NULL);
     return r;

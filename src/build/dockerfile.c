@@ -137,7 +137,7 @@ static int import(const struct dockerfile *d, const char *cache, char **ret, str
     struct stat st;
     if (lstat(layout, &st) < 0 || !S_ISDIR(st.st_mode))
         return err_set(err, ERR_UNPROCESSABLE, "the build left no image");
-    const struct unpack_limits limits = build_limits(d->stacks->config);
+    const struct unpack_limits limits = layer_limits(d->stacks->config);
     int r = image_import(d->stacks->images, source, &limits, ret, err);
     dir_remove(layout, NULL);
     if (!r)

@@ -40,7 +40,7 @@ int build_by_dockerfile(struct work *w, const char *file, struct err *err)
 int build_by_image(struct work *w, struct err *err)
 {
     output_step(&w->out, "Fetching %s", w->in->build.image);
-    const struct unpack_limits limits = build_limits(w->config);
+    const struct unpack_limits limits = layer_limits(w->config);
     int r = image_import(w->images, w->in->build.image, &limits, &w->result->image, err);
     return r ? r : take_image(w, NULL, err);
 }

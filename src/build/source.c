@@ -28,7 +28,7 @@ static int unpack(const struct config *c, struct image_store *images, int archiv
 {
     _cleanup_free_ char *app = NULL;
     int r = make_app_dir(c, tmp, &app, err);
-    struct unpack_limits limits = build_limits(c);
+    struct unpack_limits limits = source_limits(c);
     limits.owner = APP_UID;
     if (!r)
         r = image_unpack(images, archive, app, false, like, &limits, err);

@@ -17,7 +17,7 @@
     TEXT(user, "davit", "whom the api and the gateway run as")                                     \
     TEXT(network, "", "IPv4 network of the instances, /16; empty: 10.N.0.0/16, N from the root")   \
     TEXT(bridge, "", "name of the instances' bridge; empty: davit0, or davit-XXXX below a root")   \
-    NUMBER(uid_base, 1879048192, 65536, 4000000000, "first of the 131072 host uids of instances")   \
+    NUMBER(uid_base, 1879048192, 65536, 4000000000, "first of the 131072 host uids of instances")  \
     NUMBER(retain_releases, 10, 1, 1000, "releases an app keeps for rollback")                     \
     NUMBER(retain_events, 100000, 1000, 100000000, "events the audit log keeps")                   \
     NUMBER(boot_timeout, 60, 1, 3600, "seconds a new instance has to get ready (R10)")             \
@@ -34,7 +34,7 @@
     TEXT(build_services, "", "services of this machine that builds may reach: 127.0.0.1:5000 …")   \
     NUMBER(upload_max, 2048, 1, 1048576, "MiB a push or an uploaded archive may have")             \
     NUMBER(unpack_max, 2048, 1, 1048576,                                                           \
-           "MiB that sources, and each layer of an image, may have unpacked")                      \
+           "MiB that sources may have unpacked; each layer of an image four times that")           \
     NUMBER(log_file_max, 10, 1, 10240, "MiB a log file may have before it is rotated")             \
     NUMBER(log_files, 5, 1, 100, "log files kept of an instance")                                  \
     TEXT(debian_mirror, "http://deb.debian.org/debian", "where stacks get their packages from")    \

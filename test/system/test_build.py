@@ -374,6 +374,13 @@ def test_a_build_that_needs_too_much_memory_is_told_so(new_davit):
     assert done.returncode and "build_memory" in done.stderr and "96 MiB" in done.stderr
 
 
+def test_a_build_that_writes_too_large_a_file_is_told_so(new_davit):
+    davit = new_davit(unpack_max=1)
+    large = {"package.json": '{"scripts": {"build": "true; head -c 9000000 /dev/zero >large"}}', "Procfile": "worker: x\n"}
+    done = davit.push(create(davit, "large", large), ok=False)
+    assert done.returncode and "no file of a build may have more than 8 MiB" in done.stderr and "unpack_max" in done.stderr
+
+
 def test_a_build_that_takes_too_long_ends(new_davit):
     davit = new_davit(build_timeout=10)
     done = davit.push(create(davit, "endless", make("sleep 1000")), ok=False)

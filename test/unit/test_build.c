@@ -13,6 +13,7 @@
 #include "build/folder.h"
 #include "build/housekeeping.h"
 #include "build/imageproc.h"
+#include "build/limits.h"
 #include "build/node.h"
 #include "build/output.h"
 #include "build/plan.h"
@@ -831,6 +832,19 @@ static void nft_takes_the_rules(void **state)
     strv_release(&proxies);
 }
 
+static void layers_may_be_larger_than_sources(void **state)
+{
+    (void)state;
+    struct config c = {.unpack_max = 2048};
+    assert_int_equal(source_limits(&c).bytes, (uint64_t)2 << 30);
+    assert_int_equal(source_limits(&c).entries, 4000000);
+    assert_int_equal(layer_limits(&c).bytes, (uint64_t)8 << 30);
+    assert_true(file_limit(&c) > layer_limits(&c).bytes);
+    c.unpack_max = 1;
+    assert_int_equal(source_limits(&c).entries, 2048);
+    assert_non_null(strstr(layer_limits(&c).hint, "unpack_max"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -857,6 +871,7 @@ int main(void)
         cmocka_unit_test(a_lock_that_cannot_be_had_is_an_error),
         cmocka_unit_test(herokus_buildpacks_are_ours_where_there_is_one),
         cmocka_unit_test(nft_takes_the_rules),
+        cmocka_unit_test(layers_may_be_larger_than_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
