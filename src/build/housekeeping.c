@@ -304,6 +304,15 @@ static void limit_caches(const struct config *c, const struct strv *apps)
     free(caches);
 }
 
+/* Debian's lists are kept for each suite; a former version had one folder for all. */
+static void remove_former(const struct config *c)
+{
+    struct err err;
+    _cleanup_free_ char *lists = path_join(c->cache, "build/apt/lists");
+    if (dir_remove(lists, &err) < 0)
+        complain("removing what a former version left", &err);
+}
+
 void chores_do(const struct config *c, struct image_store *images, struct chores *chores)
 {
     struct err err;
@@ -315,6 +324,7 @@ void chores_do(const struct config *c, struct image_store *images, struct chores
     remove_others(builds, &chores->builds, UPLOAD_SECONDS);
     remove_others(apps, &chores->apps, DESTROYED_SECONDS);
     limit_caches(c, &chores->apps);
+    remove_former(c);
     if (image_gc(images, &chores->images, chores->grace_s, &stats, &err) < 0)
         complain("collecting images", &err);
     else if (stats.layers || stats.images)

@@ -649,6 +649,29 @@ static void the_newest_that_served_are_retained(void **state)
     assert_memory_equal(keep, current, sizeof(keep));
 }
 
+static void lists_of_a_former_version_go(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/davit-chores.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct config c = {.cache = dir, .state = dir};
+    struct chores chores = {0};
+    struct image_store *images;
+    _cleanup_free_ char *store = path_join(dir, "images");
+    _cleanup_free_ char *former = path_join(dir, "build/apt/lists/partial");
+    _cleanup_free_ char *now = path_join(dir, "build/apt/lists.bookworm");
+    assert_int_equal(image_store_open(store, 0, &images, NULL), 0);
+    assert_int_equal(dir_make(former, 0755, NULL), 0);
+    assert_int_equal(dir_make(now, 0755, NULL), 0);
+    for (int i = 0; i < 2; i++) /* the second time there is nothing to remove */
+        chores_do(&c, images, &chores);
+    *strrchr(former, '/') = '\0';
+    assert_false(path_exists(former));
+    assert_true(path_exists(now));
+    image_store_close(images);
+    dir_remove(dir, NULL);
+}
+
 /* --- buildpacks' URLs ------------------------------------------------------------------------ */
 
 static void buildpack_urls_are_taken_apart(void **state)
@@ -866,6 +889,7 @@ int main(void)
         cmocka_unit_test(an_image_says_what_runs),
         cmocka_unit_test(secrets_never_show_and_lines_stay_whole),
         cmocka_unit_test(the_newest_that_served_are_retained),
+        cmocka_unit_test(lists_of_a_former_version_go),
         cmocka_unit_test(buildpack_urls_are_taken_apart),
         cmocka_unit_test(a_folder_that_was_swapped_leads_nowhere),
         cmocka_unit_test(a_lock_that_cannot_be_had_is_an_error),
