@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -165,7 +166,7 @@ int cgroup_remove(const char *path, struct err *err)
 /* The number behind `key` in a file of lines "key number"; 0 if there is none. */
 static uint64_t keyed_number(const char *path, struct str key)
 {
-    _cleanup_(buf_release) struct buf text = BUF_CAP(4096);
+    _cleanup_(buf_release) struct buf text = BUF_CAP(16384);
     if (file_read(path, &text, NULL) < 0)
         return 0;
     for (struct str rest = buf_str(&text); rest.len;) {
@@ -191,14 +192,62 @@ void cgroup_children(const char *path, struct strv *ret)
     }
 }
 
-uint64_t cgroup_oom_kills(const char *path)
+/* A file of the group's memory controller; the names differ between the versions. */
+static char *memory_file(const char *path, const char *one, const char *two)
 {
     while (*path == '/')
         path++;
-    bool two = is_fs(CGROUPS, CGROUP2_SUPER_MAGIC);
-    _cleanup_free_ char *file = two ? xasprintf(CGROUPS "/%s/memory.events", path)
-                                    : xasprintf(CGROUPS "/memory/%s/memory.oom_control", path);
+    return is_fs(CGROUPS, CGROUP2_SUPER_MAGIC) ? xasprintf(CGROUPS "/%s/%s", path, two)
+                                               : xasprintf(CGROUPS "/memory/%s/%s", path, one);
+}
+
+uint64_t cgroup_oom_kills(const char *path)
+{
+    _cleanup_free_ char *file = memory_file(path, "memory.oom_control", "memory.events");
     return keyed_number(file, STR("oom_kill"));
+}
+
+struct cgroup_memory cgroup_memory(const char *path)
+{
+    _cleanup_free_ char *usage = memory_file(path, "memory.usage_in_bytes", "memory.current");
+    _cleanup_free_ char *stat = memory_file(path, "memory.stat", "memory.stat");
+    _cleanup_(buf_release) struct buf text = BUF_CAP(64);
+    struct cgroup_memory m = {0};
+    if (file_read(usage, &text, NULL) < 0 ||
+        str_to_u64(str_trim(buf_str(&text)), 0, UINT64_MAX, &m.used, NULL) < 0)
+        return (struct cgroup_memory){0};
+    uint64_t cache =
+        keyed_number(stat, STR("active_file")) + keyed_number(stat, STR("inactive_file"));
+    m.needed = m.used - MIN(cache, m.used);
+    return m;
+}
+
+/* Version 1 is told in cgroup.event_control whom to wake, and when. */
+static int wake_at(const char *path, int watched, int woken, uint64_t mark, struct err *err)
+{
+    _cleanup_free_ char *control = memory_file(path, "cgroup.event_control", "");
+    char text[64];
+    snprintf(text, sizeof(text), "%d %d %llu", woken, watched, (unsigned long long)mark);
+    return file_set(control, text, err);
+}
+
+int cgroup_watch_memory(const char *path, uint64_t mark, int *ret, struct err *err)
+{
+    _cleanup_free_ char *file = memory_file(path, "memory.usage_in_bytes", "memory.events");
+    _cleanup_close_ int watched = open(file, O_RDONLY | O_CLOEXEC), woken = -1;
+    if (watched < 0)
+        return err_errno(err, "opening %s", file);
+    if (is_fs(CGROUPS, CGROUP2_SUPER_MAGIC)) {
+        *ret = TAKE_FD(watched);
+        return 0;
+    }
+    woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (woken < 0)
+        return err_errno(err, "making an eventfd");
+    int r = wake_at(path, watched, woken, mark, err);
+    if (!r)
+        *ret = TAKE_FD(woken);
+    return r;
 }
 
 int cgroup_hide_hybrid(struct err *err)

@@ -25,6 +25,17 @@ void cgroup_children(const char *path, struct strv *ret);
 /* How many of the group's processes the kernel killed for want of memory; 0 if that isn't known. */
 uint64_t cgroup_oom_kills(const char *path);
 
+struct cgroup_memory {
+    uint64_t used;   /* bytes */
+    uint64_t needed; /* the same without what the kernel can take back: the cache of files */
+};
+/* All 0 if it isn't known. */
+struct cgroup_memory cgroup_memory(const char *path);
+/* A descriptor that polls readable (version 1) or has POLLPRI (version 2) when the group comes to
+ * its limit of memory, or to `mark` bytes where the kernel can tell that. To be read for the next
+ * time. */
+int cgroup_watch_memory(const char *path, uint64_t mark, int *ret, struct err *err);
+
 /* What the processes of a group may use together; 0 is no limit. */
 struct cgroup_limits {
     int64_t memory; /* bytes, swap included where the kernel accounts for it */

@@ -19,6 +19,7 @@
 #include "os/pidfd.h"
 #include "shim/applog.h"
 #include "shim/container.h"
+#include "shim/memory.h"
 #include "shim/network.h"
 #include "shim/policy.h"
 #include "shim/stop.h"
@@ -34,6 +35,7 @@ struct shim {
     struct status status;
     struct container container;
     struct applog log;
+    struct memory memory;
     bool networked;
     bool accounted; /* has its user namespace */
     bool killed;    /* SIGKILL was ours */
@@ -227,6 +229,7 @@ static void on_crun_end(struct shim *s)
         (s->app = pidfd_open(pid, 0)) >= 0) {
         s->status.pid = pid;
         s->status.started = time_wall_us();
+        memory_watch(&s->memory, s->spec->cgroup, s->spec->memory);
         happen(s, SHIM_STARTED);
         return;
     }
@@ -277,6 +280,7 @@ static void on_app_end(struct shim *s)
     if (s->ended && sig == SIGKILL)
         status = 128 + (sig = (int)s->spec->signal);
     drain(s);
+    memory_unwatch(&s->memory);
     s->status.pid = 0;
     s->status.exit = status;
     say_exit(s, status, sig, streq(name, INIT_NOT_STARTED));
@@ -297,11 +301,15 @@ static void on_signal(struct shim *s)
             reap_strays(s);
 }
 
+static bool is_over(int64_t at_ms) { return at_ms && at_ms <= time_mono_ms(); }
+
 static int wait_ms(const struct shim *s)
 {
-    if (!s->policy.wake_ms)
+    int64_t policy = s->policy.wake_ms, memory = s->memory.look_ms;
+    int64_t next = policy && memory ? MIN(policy, memory) : MAX(policy, memory);
+    if (!next)
         return -1;
-    int64_t left = s->policy.wake_ms - time_mono_ms();
+    int64_t left = next - time_mono_ms();
     return left <= 0 ? 0 : (int)MIN(left, INT32_MAX);
 }
 
@@ -311,18 +319,21 @@ static void loop(struct shim *s)
         struct pollfd p[] = {{s->signals, POLLIN, 0},
                              {s->pipe[0], POLLIN, 0},
                              {s->crun, POLLIN, 0},
-                             {s->app, POLLIN, 0}};
+                             {s->app, POLLIN, 0},
+                             {memory_fd(&s->memory), POLLIN | POLLPRI, 0}};
         if (poll(p, ARRAY_LEN(p), wait_ms(s)) < 0)
             continue;
         if (p[1].revents)
             applog_read(&s->log, s->pipe[0]);
         if (p[2].revents)
             on_crun_end(s);
+        if (p[4].revents || is_over(s->memory.look_ms))
+            memory_look(&s->memory, &s->log, time_mono_ms());
         if (p[3].revents)
             on_app_end(s);
         if (p[0].revents)
             on_signal(s);
-        if (wait_ms(s) == 0)
+        if (is_over(s->policy.wake_ms))
             happen(s, SHIM_TIMEOUT);
     }
 }
@@ -372,7 +383,7 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
 {
     static struct shim s; /* the log's buffers are large, and stay untouched until needed */
     s.spec = spec;
-    s.status.exit = s.signals = s.host = s.crun = s.app = -1;
+    s.status.exit = s.signals = s.host = s.crun = s.app = s.memory.fd = -1;
     s.status_path = xasprintf("%s/status", dir);
     s.tail_path = xasprintf("%s/tail", dir);
     container_init(&s.container, spec, dir);

@@ -1,6 +1,7 @@
 """davit-shim on its own, with real crun: start, logs, restarts, stops, and that nothing is left behind."""
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -136,6 +137,26 @@ def test_out_of_memory(instance):
     assert i.process.wait(20) == 0
     assert i.status()["exit"] == "137" and i.status()["reason"] == "out of memory"
     assert "Process exited with status 137 (out of memory)" in i.said("davit")
+
+
+def test_coming_to_the_memory_limit_is_told(instance):
+    """It lives on, with what it holds; once, not all the time. A killed child is told, too."""
+    hold = "head -c 31m /dev/zero > /dev/shm/held"  # what can't be given back
+    die = "sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done'; echo $?"
+    i = instance(*sh(f"{hold}; echo held; {die}; exec sleep 1000"), memory=32 << 20)
+    i.start()
+    wait_for(lambda: "137" in i.said(), "the child's end")
+    wait_for(lambda: any("R15" in line for line in i.said("davit")), "word of it")
+    told = [line for line in i.said("davit") if "R14" in line]
+    assert len(told) == 1 and re.fullmatch(r"Error R14 \(Memory quota exceeded\): 3[0-2] of 32 MiB in use", told[0])
+    assert i.status()["state"] == "running"
+
+
+def test_a_cache_of_files_is_not_the_memory_limit(instance, machine):
+    layer = machine.make_layer("large", {"bin/large": bytes(48 << 20)})
+    i = instance(*sh("cat /bin/large | wc -c; exec sleep 1000"), memory=32 << 20, layer=[machine.layer, layer]).start()
+    wait_for(lambda: i.said() == [str(48 << 20)], "all of it")
+    assert "R14" not in i.log()
 
 
 def test_a_signal_has_a_name(instance):
