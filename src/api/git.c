@@ -46,7 +46,9 @@ struct git {
     int in, out; /* our ends; -1: closed */
     struct fdwatch *writable, *readable;
     uint64_t received;     /* bytes of the body */
-    struct buf head;       /* the first bytes of the body, as long as git isn't started */
+    struct buf head;       /* the first bytes of the body, gathered until git is started */
+    size_t head_fed;       /* as many of them git has got */
+    bool ended;            /* no more of the body comes */
     struct buf shallow;    /* where the pusher's history is cut off (shallow.h) */
     struct gunzip *gunzip; /* NULL: the body is not compressed */
 };
@@ -106,14 +108,9 @@ static int start(struct git *g, int in, struct err *err)
 
 /* --- the request's body → git ---------------------------------------------------------------- */
 
-static void on_writable(void *arg)
-{
-    struct git *g = arg;
-    fdwatch_pause(g->writable);
-    request_resume(g->rq);
-}
+static void on_writable(void *arg);
 
-static int start_with_pipe(struct git *g, struct err *err)
+static int begin(struct git *g, struct err *err)
 {
     _cleanup_close_ int theirs = -1;
     int r = make_pipe(&theirs, &g->in, &g->in, err);
@@ -131,22 +128,8 @@ static void close_in(struct git *g)
     g->in = -1;
 }
 
-/* The head of the body fits into a pipe that is empty: this doesn't wait for git, unless the kernel
- * grants small pipes only. A git that doesn't read says why in its answer. */
-static int begin(struct git *g, struct err *err)
-{
-    int r = start_with_pipe(g, err);
-    if (r < 0)
-        return r;
-    fcntl(g->in, F_SETFL, 0);
-    if (fd_write_all(g->in, g->head.ptr, g->head.len, NULL) < 0)
-        close_in(g);
-    else
-        fcntl(g->in, F_SETFL, O_NONBLOCK);
-    return 0;
-}
-
-/* How many of the bytes are taken: as many as the pipe does, and all if git has stopped reading. */
+/* How many of the bytes are taken: as many as the pipe does, and all if git has stopped reading,
+ * which says why in its answer. */
 static size_t feed(struct git *g, const char *data, size_t n)
 {
     if (g->in < 0)
@@ -159,6 +142,25 @@ static size_t feed(struct git *g, const char *data, size_t n)
     if (w < (ssize_t)n)
         fdwatch_go_on(g->writable);
     return w < 0 ? 0 : (size_t)w;
+}
+
+/* The head may be more than the pipe holds. Whether all of it is git's. */
+static bool feed_head(struct git *g)
+{
+    if (g->head_fed < g->head.len)
+        g->head_fed += feed(g, g->head.ptr + g->head_fed, g->head.len - g->head_fed);
+    bool all = g->head_fed == g->head.len;
+    if (all && g->ended)
+        close_in(g);
+    return all;
+}
+
+static void on_writable(void *arg)
+{
+    struct git *g = arg;
+    fdwatch_pause(g->writable);
+    if (feed_head(g))
+        request_resume(g->rq);
 }
 
 /* git is started once it is known where the pusher's history is cut off, which its hook is told. */
@@ -176,7 +178,7 @@ static int receive(struct request *rq, const char *data, size_t n, size_t *ret_t
         if (r < 0)
             return r;
     }
-    if (taken < n)
+    if (g->child && feed_head(g) && taken < n)
         taken += feed(g, data + taken, n - taken);
     g->received += taken;
     *ret_taken = taken;
@@ -283,7 +285,8 @@ static int finish(struct request *rq, struct err *err)
         r = g->head.len ? begin(g, err) : start(g, g->in, err);
     if (r < 0)
         return r;
-    close_in(g);
+    g->ended = true;
+    feed_head(g);
     rq->release = NULL; /* the stream's from here on */
     stream_init(&g->stream, &g->ops, rq);
     explain_limit(g);

@@ -607,6 +607,22 @@ static void test_git(void **state)
 static void await_end(int fd)
 {
     char byte;
+/* What git is told before all else may be more than a pipe holds, less, or all there is. */
+static void test_git_of_many_shallow_commits(void **state)
+{
+    (void)state;
+    static const int counts[] = {10, 600, 3000};
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        _cleanup_(buf_release) struct buf body = BUF_INIT;
+        for (int n = 0; n < counts[i]; n++)
+            buf_addf(&body, "0034shallow %040x", n);
+        buf_adds(&body, "0000");
+        const struct reply *r = local("POST", "/git/cut.git/git-receive-pack", body.ptr);
+        assert_int_equal(r->status, 200);
+    }
+    destroy_app("cut");
+}
+
     struct pollfd p = {fd, POLLIN, 0};
     do
         assert_int_equal(poll(&p, 1, 10000), 1);
@@ -736,3 +752,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }
+        cmocka_unit_test(test_git_of_many_shallow_commits),
