@@ -9,7 +9,9 @@
 struct removal {
     uv_work_t work;
     struct disk *disk;
+    char *app; /* "": not known */
     char *path;
+    struct removal *next, **link; /* in disk->removals */
 };
 
 static void remove_in_worker(uv_work_t *work)
@@ -25,31 +27,48 @@ static void on_removed(uv_work_t *work, int status)
     (void)status;
     struct removal *r = work->data;
     struct disk *d = r->disk;
+    if ((*r->link = r->next))
+        r->next->link = r->link;
+    free(r->app);
     free(r->path);
     free(r);
-    if (!--d->removing)
-        d->idle(d->ctx);
+    d->removed(d->ctx);
 }
 
-static void remove_later(struct disk *d, char *path)
+/* name: "A.RANDOM"; former versions had no "A." */
+static void remove_later(struct disk *d, const char *name)
 {
     struct removal *r = xcalloc(1, sizeof(*r));
+    const char *dot = strchr(name, '.');
     r->disk = d;
-    r->path = path;
-    d->removing++;
+    r->app = xstrndup(name, dot ? (size_t)(dot - name) : 0);
+    r->path = path_join(d->gone, "%s", name);
+    r->link = &d->removals;
+    if ((r->next = d->removals))
+        r->next->link = &r->next;
+    d->removals = r;
     r->work.data = r;
     uv_queue_work(d->loop, &r->work, remove_in_worker, on_removed);
 }
 
-void disk_set_aside(struct disk *d, const char *folder)
+bool disk_is_removing(const struct disk *d, const char *app)
+{
+    for (const struct removal *r = d->removals; r; r = r->next)
+        if (!*r->app || streq(r->app, app))
+            return true;
+    return false;
+}
+
+void disk_set_aside(struct disk *d, const char *app, const char *folder)
 {
     unsigned char id[8];
     char hex[2 * sizeof(id) + 1];
     random_bytes(id, sizeof(id));
     hex_encode(id, sizeof(id), hex);
-    _cleanup_free_ char *path = path_join(d->gone, "%s", hex);
+    _cleanup_free_ char *name = xasprintf("%s.%s", app, hex);
+    _cleanup_free_ char *path = path_join(d->gone, "%s", name);
     if (rename(folder, path) == 0)
-        remove_later(d, TAKE_PTR(path));
+        remove_later(d, name);
     else if (errno != ENOENT)
         log_warning("setting %s aside: %s", folder, strerror(errno));
 }
@@ -77,7 +96,7 @@ int disk_open(struct disk *d, uv_loop_t *loop, const struct config *c, struct er
         return r;
     names_in(d->gone, &left);
     for (size_t i = 0; i < left.n; i++)
-        remove_later(d, path_join(d->gone, "%s", left.items[i]));
+        remove_later(d, left.items[i]);
     return 0;
 }
 
@@ -98,7 +117,7 @@ void disk_sweep(struct disk *d,
             for (size_t i = 0; i < ids.n; i++) {
                 _cleanup_free_ char *layer = path_join(type, "%s", ids.items[i]);
                 if (!known(ctx, apps.items[a], types.items[t], ids.items[i]))
-                    disk_set_aside(d, layer);
+                    disk_set_aside(d, apps.items[a], layer);
             }
             rmdir(type); /* if nothing is left in it */
         }

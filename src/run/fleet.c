@@ -183,7 +183,7 @@ int member_launch(struct member *m, struct err *err)
 int member_prepare(struct member *m, struct err *err)
 {
     if (path_exists(m->disk))
-        disk_set_aside(&m->fleet->disk, m->disk);
+        disk_set_aside(&m->fleet->disk, m->app, m->disk);
     int r = dir_remove(m->run_dir, err);
     if (r < 0 || (r = dir_make(m->run_dir, 0711, err)) < 0 ||
         (r = dir_make(m->disk, 0700, err)) < 0)
@@ -285,7 +285,7 @@ void fleet_remove(struct fleet *f, struct member *m)
     size_t at = place(f, m->name);
     memmove(&f->members[at], &f->members[at + 1], (f->n - at - 1) * sizeof(struct member *));
     f->n--;
-    disk_set_aside(&f->disk, m->disk);
+    disk_set_aside(&f->disk, m->app, m->disk);
     if (dir_remove(m->run_dir, &err) < 0)
         log_warning("%s: %s", m->name, err.msg);
     /* The folders of its type and app go with the last instance in them. */
@@ -362,7 +362,7 @@ bool fleet_has(const struct fleet *f, const char *app)
     for (size_t i = 0; i < f->n; i++)
         if (streq(f->members[i]->app, app))
             return true;
-    return f->disk.removing > 0;
+    return disk_is_removing(&f->disk, app);
 }
 
 void fleet_sweep(struct fleet *f) { disk_sweep(&f->disk, is_known, f); }
@@ -379,7 +379,7 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
                         .config = c,
                         .changed = changed,
                         .ctx = ctx,
-                        .disk = {.idle = changed, .ctx = ctx}};
+                        .disk = {.removed = changed, .ctx = ctx}};
     *ret = f;
     int r = dir_make(run, 0711, err);
     if (r < 0 || (r = disk_open(&f->disk, loop, c, err)) < 0)

@@ -53,8 +53,8 @@ int fleet_adopt(struct fleet *f, struct err *err);
 /* Removes writable layers that are nobody's. For once, when every member is known. */
 void fleet_sweep(struct fleet *f);
 
-/* Whether something of the app's instances may still be there: one of them, or what any app's left
- * to be removed. */
+/* Whether something of the app's instances may still be there: one of them, or what they left to be
+ * removed. */
 bool fleet_has(const struct fleet *f, const char *app);
 
 size_t fleet_size(const struct fleet *f);
