@@ -28,6 +28,7 @@ struct api {
     struct event_head last_event;
     struct request *requests; /* open ones */
     struct upkeep *upkeep;
+    int64_t remains_due; /* mono ms: when what couldn't be removed is tried again */
 };
 
 /* The operator: returns its exit status. */

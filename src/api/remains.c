@@ -11,8 +11,15 @@
 
 enum { WAIT_MS = 25 * 1000, RETRY_MS = 5000 };
 
+static void name_next(struct buf *names, const char *who)
+{
+    if (!streq(who, "api") || !names->len)
+        buf_addf(names, "%s%s", names->len ? ", " : "", who);
+}
+
 int remains_check(struct change *c, const char *app, struct err *err)
 {
+    _cleanup_(buf_release) struct buf names = BUF_INIT;
     for (const char *const *who = remains_operators; *who; who++) {
         _cleanup_free_ char *key = key_remains(app, *who);
         _cleanup_(remains_release) struct remains left = {0};
@@ -21,10 +28,22 @@ int remains_check(struct change *c, const char *app, struct err *err)
             continue;
         if (r < 0)
             return r;
-        err_set(err, ERR_UNAVAILABLE, "the former app '%s' is still being removed", app);
-        return err_hint(err, "try again in some seconds");
+        name_next(&names, *who);
     }
-    return 0;
+    if (!names.len)
+        return 0;
+    err_set(err, ERR_UNAVAILABLE, "the former app '%s' is still being removed: waits for %s", app,
+            names.ptr);
+    return err_hint(err, "try again in some seconds; if that doesn't help, davitd.log says why");
+}
+
+char *remains_wait_for(struct api *api, const char *app)
+{
+    struct buf names = BUF_INIT;
+    for (const char *const *who = remains_operators; *who; who++)
+        if (remains_left(api->op, app, *who))
+            name_next(&names, *who);
+    return names.ptr;
 }
 
 /* --- the change ------------------------------------------------------------------------------ */
@@ -121,7 +140,9 @@ static int forget_history(struct api *api, struct err *err)
 void remains_pass(struct api *api)
 {
     _cleanup_(strv_release) struct strv apps = {0};
-    bool forgotten = false;
+    bool forgotten = false, failed = false;
+    if (time_mono_ms() < api->remains_due)
+        return operator_wake_at(api->op, api->remains_due);
     remains_of(api->op, "api", &apps);
     for (size_t i = 0; i < apps.n; i++) {
         const char *app = apps.items[i];
@@ -136,9 +157,11 @@ void remains_pass(struct api *api)
             remains_done(api->op, app, "api");
         } else {
             log_warning("destroying %s: %s", app, err.msg);
-            operator_wake_at(api->op, time_mono_ms() + RETRY_MS);
+            failed = true;
         }
     }
+    if (failed)
+        operator_wake_at(api->op, api->remains_due = time_mono_ms() + RETRY_MS);
 }
 
 /* --- the answer, once all is gone ------------------------------------------------------------ */
@@ -153,12 +176,13 @@ static void fill(struct stream *s)
 {
     struct farewell *f = (struct farewell *)s;
     struct api *api = s->rq->api;
-    bool left = remains_left(api->op, f->app, "api");
-    if (left && time_mono_ms() < f->until)
+    _cleanup_free_ char *names = remains_wait_for(api, f->app);
+    if (names && time_mono_ms() < f->until)
         return operator_wake_at(api->op, f->until);
-    if (left)
-        buf_addf(&s->pending, "What is left of %s is still being removed\n", f->app);
-    s->result = "succeeded";
+    if (names)
+        buf_addf(&s->pending, "%s is gone, but not all that was its: that waits for %s\n", f->app,
+                 names);
+    s->result = names ? "unfinished" : "succeeded";
     s->done = true;
 }
 

@@ -6,11 +6,11 @@
  * Errors are {"code", "message", "hint"} with the status of base/err_codes.h. Everything else is JSON but the
  * streams: text/plain, chunked, flushed line by line. */
 /* clang-format off */
-ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, counts, whether the gateway serves", "-", "{version, user, role, domain, listen, http_port, https_port, apps, instances, gateway: {state: ok|starting|failing, message, hint}}")
+ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, counts, whether the gateway serves", "-", "{version, user, role, domain, listen, http_port, https_port, apps, instances, gateway: {state: ok|starting|failing, message, hint}, removing: [{app, waits_for}]}")
 ROUTE(GET,    "/v1/apps",                      apps_list,       VIEWER,    "All apps",                             "-", "items of {name, owner, created, release, url, instances, ready}; url is empty if a release has no web process")
 ROUTE(POST,   "/v1/apps",                      apps_create,     DEVELOPER, "Create an app",                        "{name}", "{name, owner, created, url, git_url}")
 ROUTE(GET,    "/v1/apps/{app}",                apps_show,       VIEWER,    "One app",                              "-", "{name, owner, created, branch, url, git_url, release, formation, instances, ready, maintenance, domains}")
-ROUTE(DELETE, "/v1/apps/{app}",                apps_destroy,    DEVELOPER, "Destroy an app and all that is its; ends when nothing is left of it, or after 25 s. Trailer Davit-Result", "-", "text stream")
+ROUTE(DELETE, "/v1/apps/{app}",                apps_destroy,    DEVELOPER, "Destroy an app and all that is its; ends when nothing is left of it, or after 25 s. Trailer Davit-Result, `unfinished` if the removal still goes on", "-", "text stream")
 ROUTE(GET,    "/v1/apps/{app}/ps",             ps_list,         VIEWER,    "Its instances",                        "-", "items of instance, by type and index")
 ROUTE(PATCH,  "/v1/apps/{app}/formation",      formation_set,   DEVELOPER, "Scale",                                "{\"web\": 3, …}", "{the whole formation}")
 ROUTE(POST,   "/v1/apps/{app}/restart",        restart,         DEVELOPER, "Replace all instances by new ones",    "-", "{generation}")

@@ -3,6 +3,8 @@
 #include "api/reply.h"
 
 #include "api/openapi.h"
+#include "api/remains.h"
+#include "operator/remains.h"
 #include "os/file.h"
 
 enum { STATUS_MAX = 8192 };
@@ -34,6 +36,23 @@ static void add_gateway(struct request *rq)
     reply_close(&rq->out, '}');
 }
 
+/* Destroyed apps of which something is left, by what the api has to do last. */
+static void add_remains(struct request *rq)
+{
+    struct api *api = rq->api;
+    _cleanup_(strv_release) struct strv apps = {0};
+    remains_of(api->op, "api", &apps);
+    reply_open(&rq->out, "removing", '[');
+    for (size_t i = 0; i < apps.n; i++) {
+        _cleanup_free_ char *names = remains_wait_for(api, apps.items[i]);
+        reply_open(&rq->out, NULL, '{');
+        reply_string(&rq->out, "app", apps.items[i]);
+        reply_string(&rq->out, "waits_for", names);
+        reply_close(&rq->out, '}');
+    }
+    reply_close(&rq->out, ']');
+}
+
 int handle_status(struct request *rq, struct err *err)
 {
     (void)err;
@@ -49,6 +68,7 @@ int handle_status(struct request *rq, struct err *err)
     reply_int(&rq->out, "apps", count(rq, "/apps/", "/apps/?"));
     reply_int(&rq->out, "instances", count(rq, "/instances/", "/instances/?/?/?"));
     add_gateway(rq);
+    add_remains(rq);
     reply_close(&rq->out, '}');
     return 0;
 }

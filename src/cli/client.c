@@ -231,6 +231,10 @@ int api_follow(struct cli *cli, const char *method, const char *path, int body_f
     struct str result = http_header(&a, "Davit-Result");
     if (str_eq(result, STR("succeeded")))
         return 0;
+    if (str_eq(result, STR("unfinished"))) {
+        err_set(err, ERR_TIMEOUT, "%s isn't finished yet, and goes on", what);
+        return err_hint(err, "davit status says what it waits for");
+    }
     if (!result.len)
         return err_set(err, ERR_IO, "%s: davitd broke off before saying how it went", what);
     return err_set(err, ERR_UNPROCESSABLE, "%s %.*s", what, (int)result.len, result.ptr);

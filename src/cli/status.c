@@ -75,6 +75,18 @@ static int await_gateway(struct cli *cli, int64_t until, json_t **status, struct
     return 0;
 }
 
+/* Destroyed apps whose names are not free yet. */
+static void print_remains(const json_t *status)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(status, "removing"), i, item)
+    {
+        _cleanup_free_ char *app = field_text(item, "app"), *names = field_text(item, "waits_for");
+        printf("Removing app %s: waits for %s\n", app, names);
+    }
+}
+
 int verb_status(struct cli *cli, struct err *err)
 {
     static const struct column lines[] = {
@@ -101,6 +113,8 @@ int verb_status(struct cli *cli, struct err *err)
     if (until && cli->client->socket && (r = await_gateway(cli, until, &status, err)) < 0)
         return r;
     fields_print(cli, status, lines);
+    if (!given(cli, OPT_JSON))
+        print_remains(status);
     return gateway_check(cli, status, err);
 }
 

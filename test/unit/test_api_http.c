@@ -44,7 +44,10 @@ static void test_remains(void **state)
     assert_string_equal(left.images.items[0], "sha256:aaaa");
     const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"again\"}");
     assert_int_equal(r->status, 503);
-    assert_string_equal(field(r, "message"), "the former app 'again' is still being removed");
+    assert_string_equal(field(r, "message"), "the former app 'again' is still being removed: "
+                                             "waits for gateway, run, build");
+    assert_contains(local("GET", "/v1/status", NULL)->body.ptr,
+                    "\"removing\":[{\"app\":\"again\",\"waits_for\":\"gateway, run, build\"}]");
     r = local("POST", "/git/again.git/git-receive-pack", "0000");
     assert_int_equal(r->status, 503);
     assert_contains(r->body.ptr, "is still being removed");
