@@ -94,6 +94,14 @@ static bool has_expired(const struct token *t)
     return t->expires && *t->expires && strcmp(t->expires, now) <= 0;
 }
 
+/* Whoever is let in with it goes when it ends: a pass then looks again. */
+static void wake_at_end(struct api *api, const struct token *t)
+{
+    int64_t end = t->expires && *t->expires ? time_parse(t->expires) : -1;
+    if (end >= 0)
+        operator_wake_at(api->op, time_mono_ms() + (end - time_wall_us()) / 1000 + 1);
+}
+
 bool identity_holds(struct api *api, const struct identity *who)
 {
     enum role role = ROLE_VIEWER;
@@ -102,6 +110,8 @@ bool identity_holds(struct api *api, const struct identity *who)
         t = mirror_get(operator_mirror(api->op), who->token, &token_schema, NULL);
     if (who->token && (!t || has_expired(t)))
         return false;
+    if (t)
+        wake_at_end(api, t);
     return who->machine || (role_of(api, who->user, &role, NULL) == 0 && role >= who->needed);
 }
 
@@ -120,6 +130,7 @@ static int by_token(struct request *rq, const char *secret, struct identity *ret
         return r;
     ret->user = xstrdup(t->user);
     ret->token = TAKE_PTR(key);
+    wake_at_end(rq->api, t);
     return 0;
 }
 
@@ -156,6 +167,7 @@ static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct e
     if (behalf && uid == geteuid()) {
         free(ret->from);
         ret->from = address_of(rq);
+        ret->behalf = true;
         return by_name(rq, behalf, ret, err);
     }
     if (uid == 0 || uid == geteuid()) {

@@ -12,6 +12,7 @@ struct identity {
     char *token;            /* its key in the store; NULL: known by uid */
     enum role role, needed; /* what they have, and the most that was asked for */
     bool machine;           /* root of this machine, whatever the store says */
+    bool behalf;            /* ourselves ask for them, from within a request of theirs */
 };
 
 struct request;
@@ -25,7 +26,8 @@ void identity_release(struct identity *who);
 /* ERR_FORBIDDEN unless the role is at least `least`. */
 int identity_need(struct identity *who, enum role least, struct err *err);
 
-/* Whether they might still do what they were let in for. */
+/* Whether they might still do what they were let in for. Until a token ends there is another pass at
+ * the time it does. */
 bool identity_holds(struct api *api, const struct identity *who);
 
 /* What /tokens/ is keyed by. */

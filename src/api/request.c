@@ -189,13 +189,19 @@ static bool answer_error(struct request *rq)
 
 static bool is_git(const struct request *rq) { return str_starts(str_of(rq->path), STR("/git/")); }
 
-/* One user must not take all connections; root of this machine may. */
+/* Root of this machine may take what it likes; what a hook asks for is part of its push. */
+static bool is_counted(const struct identity *who)
+{
+    return who->user && !who->machine && !who->behalf;
+}
+
+/* One user must not take all connections. */
 static int check_share(const struct request *rq, struct err *err)
 {
     int n = 0;
     for (const struct request *other = rq->api->requests; other; other = other->next)
-        n += other->who.user && streq(other->who.user, rq->who.user) && !other->who.machine;
-    if (rq->who.machine || n <= USER_REQUESTS_MAX)
+        n += is_counted(&other->who) && streq(other->who.user, rq->who.user);
+    if (!is_counted(&rq->who) || n <= USER_REQUESTS_MAX)
         return 0;
     err_set(err, ERR_TOO_MANY, "%s has %d requests open already", rq->who.user, USER_REQUESTS_MAX);
     return err_hint(err, "end some of them: followed logs and events count, too");

@@ -607,9 +607,6 @@ static void test_git(void **state)
     assert_false(path_exists(repo));
 }
 
-static void await_end(int fd)
-{
-    char byte;
 /* What git is told before all else may be more than a pipe holds, less, or all there is. */
 static void test_git_of_many_shallow_commits(void **state)
 {
@@ -626,6 +623,9 @@ static void test_git_of_many_shallow_commits(void **state)
     destroy_app("cut");
 }
 
+static void await_end(int fd)
+{
+    char byte;
     struct pollfd p = {fd, POLLIN, 0};
     do
         assert_int_equal(poll(&p, 1, 10000), 1);
@@ -679,6 +679,9 @@ static void test_one_user_does_not_hold_all(void **state)
     assert_int_equal(r->status, 429);
     assert_string_equal(field(r, "code"), "too_many");
     assert_int_equal(http(GATEWAY, "GET", "/v1/apps", others, NULL)->status, 200);
+    /* The hook of a push that was let in is not one more. */
+    r = http(LOCAL, "GET", "/v1/apps", "Davit-On-Behalf-Of: greedy\r\n", NULL);
+    assert_int_equal(r->status, 200);
     for (int i = 0; i < MAX; i++)
         close(fds[i]);
     wait_until(http(GATEWAY, "GET", "/v1/apps", headers, NULL)->status == 200);
@@ -705,6 +708,29 @@ static void test_streams_end_with_their_user(void **state)
             assert_int_equal(http(GATEWAY, "DELETE", path, headers, NULL)->status, 204);
         }
         await_end(fd);
+    }
+}
+
+/* Nothing else happens when the token ends. */
+static void test_streams_end_with_their_token(void **state)
+{
+    (void)state;
+    for (int64_t life = 1, status = 0; status != 200; life *= 2) {
+        char expires[TIME_TEXT_LEN + 1];
+        int64_t end = time_wall_us() + life * 1000000;
+        time_rfc3339(end, expires);
+        _cleanup_free_ char *token = make_token("brief", ROLE_VIEWER, expires);
+        _cleanup_free_ char *headers = xasprintf("Authorization: Bearer %s\r\n", token);
+        wait_until(http(GATEWAY, "GET", "/v1/status", headers, NULL)->status == 200 ||
+                   time_wall_us() > end);
+        _cleanup_(buf_release) struct buf body = BUF_INIT;
+        _cleanup_close_ int fd = dial(GATEWAY);
+        struct answer a;
+        follow_events(fd, token, &a, &body);
+        status = a.status; /* not 200: too slow for so short a life */
+        answer_release(&a);
+        if (status == 200)
+            await_end(fd);
     }
 }
 
@@ -748,11 +774,12 @@ int main(void)
         cmocka_unit_test(test_events_follow),
         cmocka_unit_test(test_logs_follow),
         cmocka_unit_test(test_git),
+        cmocka_unit_test(test_git_of_many_shallow_commits),
         cmocka_unit_test(test_strangers_hold_nothing),
         cmocka_unit_test(test_one_user_does_not_hold_all),
         cmocka_unit_test(test_streams_end_with_their_user),
+        cmocka_unit_test(test_streams_end_with_their_token),
         cmocka_unit_test(test_many_connections),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }
-        cmocka_unit_test(test_git_of_many_shallow_commits),
