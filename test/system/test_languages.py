@@ -45,7 +45,7 @@ def test_caches_of_frameworks_are_kept_between_builds(davit):
     needs("registry.npmjs.org")
     count = lambda path: f"mkdir -p {path} && echo x >> {path}/count && echo {path} $(wc -l < {path}/count)"
     build = " && ".join(map(count, (".next/cache", "node_modules/.cache", ".angular/cache", "mine/own", "not/kept")))
-    files = {**package(scripts={"build": build}, cacheDirectories=["mine/own"], dependencies={"is-number": "7.0.0"}),
+    files = {**package(scripts={"build": build}, cacheDirectories=["./mine/own/", "../x"], dependencies={"is-number": "7.0.0"}),
              "Procfile": "worker: sleep 1000\n"}
     folder = create(davit, "caches", files)
     for n in (1, 2):
@@ -53,7 +53,7 @@ def test_caches_of_frameworks_are_kept_between_builds(davit):
         out = davit.push(folder)
         for path in (".next/cache", "node_modules/.cache", ".angular/cache", "mine/own"):
             assert f"{path} {n}\n" in out.replace(" " * 8, "") or f"{path} {n}" in out, out
-        assert "not/kept 1" in out
+        assert "not/kept 1" in out and '"../x" is no folder below the app' in out
 
 
 def test_python_of_an_app_without_dependencies(davit):
