@@ -161,8 +161,8 @@ int bundle_open(struct image_store *s, const char *path, const struct unpack_lim
     b->folder = S_ISDIR(st.st_mode);
     if (!b->folder && !S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "%s is neither a folder nor a file", path);
-    /* Of all its layers. */
-    uint64_t max = (limits && limits->bytes ? limits->bytes : (uint64_t)2 << 30) * 16;
+    /* All its layers together: as much as four of the largest. */
+    uint64_t max = (limits && limits->bytes ? limits->bytes : (uint64_t)8 << 30) * 4;
     int r = 0;
     if (!b->folder && stream_compressed(b->fd, 0))
         r = decompress(s, b, max, err);

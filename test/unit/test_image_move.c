@@ -537,6 +537,9 @@ static void docker_save_archives_come_in(void **state)
         assert_ok(image_import(f->store, source.ptr, NULL, &id, &f->err), f->err);
         free(TAKE_PTR(id));
     }
+    _cleanup_free_ char *packed = xasprintf("docker-archive:%s", gz);
+    const struct unpack_limits eighth = {.bytes = n / 8}; /* four of them are less than it has */
+    assert_err(image_import(f->store, packed, &eighth, &id, &f->err), ERR_TOO_LARGE);
     _cleanup_free_ char *wrong = xasprintf("docker-archive:%s:other", path);
     assert_err(image_import(f->store, wrong, NULL, &id, &f->err), ERR_NOT_FOUND);
 }
