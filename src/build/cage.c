@@ -58,11 +58,10 @@ static int separate(const struct cage *c, struct err *err)
     int r = namespace_mounts(err);
     if (r < 0)
         return r;
-    if (unshare(CLONE_NEWPID) < 0)
-        return err_errno(err, "making a process namespace");
-    if ((r = cgroup_hide_hybrid(err)) < 0)
+    if ((r = cgroup_hide_hybrid(err)) < 0 || (c->prepare && (r = c->prepare(c->ctx, err)) < 0))
         return r;
-    return c->prepare ? c->prepare(c->ctx, err) : 0;
+    /* Last: the next child is the first process in there, and that shall be the program. */
+    return unshare(CLONE_NEWPID) < 0 ? err_errno(err, "making a process namespace") : 0;
 }
 
 /* Between us and the program: holds the namespaces and passes the exit status on. */

@@ -17,11 +17,11 @@
 /* Beside the instances' groups, so that weights compare; no instance's name begins like this. */
 #define CGROUP_STEM "_build."
 
-enum { PIDS_MAX = 4096, KILL_MS = 5000, SECCOMP_MAX = 256 * 1024 };
+enum { PIDS_MAX = 4096, KILL_MS = 5000, SECCOMP_MAX = 256 * 1024, IDS = 65536 };
 
 struct run {
     const struct container *c;
-    char *bundle, *rootfs, *state, *work, *cgroup;
+    char *bundle, *rootfs, *state, *userns, *work, *cgroup;
     struct strv dirs;
     struct buf seccomp; /* the profile */
     int lock;           /* on the bundle, as long as the container is in use */
@@ -134,13 +134,14 @@ static void add_linux(struct buf *b, const struct run *run)
 {
     const struct container *c = run->c;
     long long base = c->config->uid_base;
+    buf_adds(b, "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},"
+                "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
+                "{\"type\":\"cgroup\"},{\"type\":\"user\",\"path\":");
+    json_add_string(b, str_of(run->userns));
     buf_addf(b,
-             "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},"
-             "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},"
-             "{\"type\":\"cgroup\"}],"
-             "\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],"
-             "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":65536}],",
-             base, base);
+             "}],\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],"
+             "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],",
+             base, IDS, base, IDS);
     buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
     buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
                 "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
@@ -178,17 +179,26 @@ static void run_release(struct run *r)
     free(r->bundle);
     free(r->rootfs);
     free(r->state);
+    free(r->userns);
     closep(&r->lock);
 }
 
-/* In the cage: the stage's scripts made executable, the root, and a place for crun's own notes that
- * goes away with it. */
+/* The user namespace belongs to a host uid that no instance's has: number 0 of those, since no
+ * instance has the address 0. What builds use up of inotify and the like is not root's. */
+static int mount_user_namespace(const struct run *run, struct err *err)
+{
+    uid_t base = (uid_t)run->c->config->uid_base;
+    return namespace_user(base + IDS, base, run->userns, err);
+}
+
+/* In the cage: the stage's scripts made executable, the user namespace, the root, and a place for
+ * crun's own notes that goes away with it. */
 static int prepare(void *ctx, struct err *err)
 {
     struct run *run = ctx;
     _cleanup_free_ char *stages = path_join(run->c->config->run, "build");
     int r = mount_executable(stages, err);
-    if (r < 0)
+    if (r < 0 || (r = mount_user_namespace(run, err)) < 0)
         return r;
     if (mount("tmpfs", run->state, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=4m") < 0)
         return err_errno(err, "mounting %s", run->state);
@@ -279,6 +289,7 @@ static int make_bundle(struct run *run, struct err *err)
     run->bundle = path_join(c->config->run, "build/%s", c->name);
     run->rootfs = path_join(run->bundle, "rootfs");
     run->state = path_join(run->bundle, "state");
+    run->userns = path_join(run->bundle, "userns");
     run->cgroup = cgroup_of(c);
     for (size_t i = 0; i < c->layers->n; i++)
         strv_take(&run->dirs, image_layer_path(c->images, c->layers->items[i]));
@@ -289,6 +300,8 @@ static int make_bundle(struct run *run, struct err *err)
         r = lock_bundle(run->bundle, &run->lock, err);
     if (!r)
         r = dir_make(run->state, 0700, err);
+    if (!r)
+        r = file_replace(run->userns, (struct str){0}, 0600, err); /* to mount on */
     for (size_t i = 0; !r && i < c->n_binds; i++)
         r = make_bind(c, &c->binds[i], err);
     if (!r && c->user == CONTAINER_BUILDER)

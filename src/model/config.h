@@ -17,7 +17,8 @@
     TEXT(user, "davit", "whom the api and the gateway run as")                                     \
     TEXT(network, "", "IPv4 network of the instances, /16; empty: 10.N.0.0/16, N from the root")   \
     TEXT(bridge, "", "name of the instances' bridge; empty: davit0, or davit-XXXX below a root")   \
-    NUMBER(uid_base, 1879048192, 65536, 4000000000, "first of the 131072 host uids of instances")  \
+    NUMBER(uid_base, 1879048192, 65536, 4000000000,                                                \
+           "first of the 131072 host uids of instances and builds; best no other Davit's here")    \
     NUMBER(retain_releases, 10, 1, 1000, "releases an app keeps for rollback")                     \
     NUMBER(retain_events, 100000, 1000, 100000000, "events the audit log keeps")                   \
     NUMBER(boot_timeout, 60, 1, 3600, "seconds a new instance has to get ready (R10)")             \

@@ -17,9 +17,9 @@ int namespace_network(struct err *err);
  * no cgroups. One of a user namespace can't do so itself unless the network is its own. */
 int namespace_sysfs(const char *target, struct err *err);
 /* Makes a user namespace in which 0–65535 are the host's ids from `base` on, and mounts it at the
- * file `path`. It belongs to `owner`, a host uid that nobody else has: whatever the kernel counts
- * by user (inotify, message queues, pending signals, processes) is counted for the namespace's
- * owner too, so that what those inside use up is missed by nobody outside. */
+ * file `path`. It belongs to the host uid `owner`: whatever the kernel counts by user (inotify,
+ * message queues, pending signals, processes) is counted for the namespace's owner too. Those who
+ * shall not use it up for each other need different owners, and none may be root. */
 int namespace_user(uid_t owner, uid_t base, const char *path, struct err *err);
 
 /* Mounts `layers` (folders, bottom first, at least one; of those named twice the upper) as one tree

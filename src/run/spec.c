@@ -312,7 +312,8 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
     for (size_t i = 0; i < l->layers->n; i++)
         buf_addf(b, "layer %s\n", l->layers->items[i]);
     buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
-    /* Its address is nobody else's on this machine, nor then is this uid. */
+    /* Unique among the instances of this Davit, as the address is; a Davit with another root but
+     * the same uid_base may have instances with the same owner. */
     buf_addf(b, "sysfs %s\nuserns %s\nuid_base %lld\nuid_owner %lld\n", l->sysfs, l->userns,
              (long long)c->uid_base, (long long)c->uid_base + IDS + l->host);
     add_network(l, b);

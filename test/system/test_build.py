@@ -14,6 +14,7 @@ import apps
 import pytest
 from davit import Davit, free_port, wait_for
 from forge import Forge
+from shim import owner
 
 UNCHANGED = "Dependencies unchanged, using the cached ones"
 
@@ -399,8 +400,11 @@ def test_killing_the_operator_leaves_nothing_of_its_builds(davit):
     nap = f"sleep 4321.{os.getpid()}"  # nobody else's on this machine
     folder = create(davit, "killed", make(f"setsid {nap} & {nap}"))
     push = subprocess.Popen(["git", "-C", folder, "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE, text=True)
-    sleeping = lambda: subprocess.run(["pgrep", "-f", f"^{nap}$"], capture_output=True).returncode == 0
+    sleeping = lambda: subprocess.run(["pgrep", "-f", f"^{nap}$"], capture_output=True, text=True).stdout.split()
     wait_for(sleeping, "the build")
+    pid = sleeping()[0]
+    base = int(Path(f"/proc/{pid}/uid_map").read_text().split()[1])
+    assert owner(pid) == base + 65536  # not root: inotify and the like are counted for it
     os.kill(operator_pid(davit), signal.SIGKILL)
     said = push.communicate(timeout=60)[1]
     assert push.returncode and "restarted" in said, said

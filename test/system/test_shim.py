@@ -1,5 +1,4 @@
 """davit-shim on its own, with real crun: start, logs, restarts, stops, and that nothing is left behind."""
-import fcntl
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from davit import wait_for
-from shim import INIT, UID_BASE, Machine, run
+from shim import INIT, UID_BASE, Machine, owner, run
 
 
 @pytest.fixture(scope="module")
@@ -567,14 +566,6 @@ def test_two_shims_share_a_log(instance):
     messages = [line.split(": ", 1)[1] for line in text.splitlines() if " app[" in line]
     assert [m for m in messages if m[0] == "a"] == [f"a {n}" for n in range(count)]
     assert [m for m in messages if m[0] == "b"] == [f"b {n}" for n in range(count)]
-
-
-def owner(pid):
-    """The host's uid to which the kernel counts what a process's user namespace uses."""
-    uid = bytearray(4)
-    with open(f"/proc/{pid}/ns/user") as f:
-        fcntl.ioctl(f, 0xb704, uid)  # NS_GET_OWNER_UID
-    return int.from_bytes(uid, "little")
 
 
 def test_what_the_kernel_counts_by_user_is_each_instance_s_own(instance):
