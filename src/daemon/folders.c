@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "daemon/daemon.h"
+#include "os/below.h"
 #include "os/file.h"
 
 /* Folders in which both root and the user make entries are root's, the group's to write and
@@ -19,6 +20,23 @@ static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct er
     if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
         return err_errno(err, "%s", path);
     return 0;
+}
+
+/* An empty file of root's in a folder where others make entries, too. One that is there stays: in
+ * shims' views something is mounted on it. */
+static int file(const char *dir, const char *name, struct err *err)
+{
+    _cleanup_close_ int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return err_errno(err, "%s", dir);
+    int fd = below_open(at, name, O_RDONLY, 0);
+    if (fd < 0 && errno == ENOENT)
+        fd = below_open(at, name, O_RDONLY | O_CREAT | O_EXCL, 0644);
+    int r = fd < 0 || fchown(fd, 0, 0) < 0 || fchmod(fd, 0644) < 0
+                ? err_errno(err, "%s/%s", dir, name)
+                : 0;
+    closep(&fd);
+    return r;
 }
 
 /* Where the store was up to November 2026. Its log goes first: whether the store has moved, the
@@ -78,6 +96,7 @@ int folders_make(const struct config *c, struct err *err)
         {c->run, "crun", 0700, 0, 0},
         {c->run, "shared", 0755, (uid_t)c->uid_base, (gid_t)c->uid_base},
         {c->run, "rootfs", 0755, 0, 0},
+        {c->run, "sysfs", 0755, 0, 0},
         {c->log, NULL, 03775, 0, a.gid},
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -87,6 +106,8 @@ int folders_make(const struct config *c, struct err *err)
         if (r < 0)
             return r;
     }
+    if ((r = file(c->run, "userns", err)) < 0)
+        return r;
     r = move_store(c, err);
     return r ? r : database(c, &a, err);
 }

@@ -42,22 +42,13 @@ static int write_init(const struct actor *a, struct err *err)
     return r ? r : own_file(a->config, to, buf_str(&program), 0755, err);
 }
 
-/* A file that is there stays: in shims' views something is mounted on it. */
-static int make_mount_point(const char *path, struct err *err)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
-    return fd < 0 ? err_errno(err, "creating %s", path) : 0;
-}
-
 static int write_shared(struct actor *a, struct err *err)
 {
     _cleanup_free_ char *etc = path_join(a->shared, "etc");
     _cleanup_free_ char *tmp = path_join(a->shared, "tmp");
     int r = own_dir(a->config, a->shared, 0755, err);
     if (r < 0 || (r = own_dir(a->config, etc, 0755, err)) < 0 ||
-        (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = dir_make(a->rootfs, 0755, err)) < 0 ||
-        (r = dir_make(a->sysfs, 0755, err)) < 0 || (r = make_mount_point(a->userns, err)) < 0 ||
-        (r = write_init(a, err)) < 0)
+        (r = own_dir(a->config, tmp, 01777, err)) < 0 || (r = write_init(a, err)) < 0)
         return r;
     return resolv_refresh(&a->resolv, err);
 }

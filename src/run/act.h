@@ -18,9 +18,11 @@ struct actor {
     char *seccomp; /* the profile, JSON */
     char *shared;  /* the layer above all images: /etc/resolv.conf, /tmp, davit-init */
     struct resolv resolv;
-    char *sysfs;  /* an empty folder, the same */
-    char *userns; /* an empty file, the same */
-    char *rootfs; /* an empty folder to mount on, in each shim's own view of it */
+    /* Empty, made with the other folders of root (daemon); every shim mounts on them in a mount
+     * namespace of its own: */
+    char *rootfs; /* a folder, for the instance's root */
+    char *sysfs;  /* a folder, for its /sys */
+    char *userns; /* a file, for its user namespace */
 };
 
 int actor_init(struct actor *a, const struct config *c, struct err *err);

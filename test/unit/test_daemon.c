@@ -18,7 +18,7 @@ static int setup(void **state)
 {
     static struct config c;
     snprintf(root, sizeof(root), "/tmp/davit-test-daemon.%d", (int)getpid());
-    if (config_parse(root, STR("log_file_max = 1\nlog_files = 3\n"), &c, NULL) < 0 ||
+    if (config_parse(root, STR("log_file_max = 1\nlog_files = 3\nuser = nobody\n"), &c, NULL) < 0 ||
         dir_make(c.run, 0755, NULL) < 0 || dir_make(c.log, 0755, NULL) < 0)
         return -1;
     *state = &c;
@@ -122,6 +122,33 @@ static void the_log_is_rotated(void **state)
     assert_int_equal(size_of(c, "davitd.log"), 4500 * 1024 - 4 * (1 << 20));
 }
 
+/* User davit may make entries in run/davit, too: root's are not looked for behind a link of his. */
+static void root_follows_no_link_to_where_shims_mount(void **state)
+{
+    const struct config *c = *state;
+    static const char *const names[] = {"sysfs", "userns"};
+    struct err err;
+    struct stat st;
+    if (geteuid() != 0)
+        skip(); /* it gives folders to others */
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        _cleanup_free_ char *point = path_join(c->run, "%s", names[i]);
+        _cleanup_free_ char *elsewhere = path_join(root, "elsewhere");
+        dir_remove(point, NULL);
+        unlink(point);
+        assert_int_equal(symlink(elsewhere, point), 0);
+        assert_true(folders_make(c, &err) < 0);
+        assert_non_null(strstr(err.msg, names[i]));
+        assert_false(path_exists(elsewhere));
+        assert_int_equal(unlink(point), 0);
+        for (int again = 0; again < 2; again++) /* what is there stays */
+            if (folders_make(c, &err) < 0)
+                fail_msg("%s", err.msg);
+        assert_int_equal(lstat(point, &st), 0);
+        assert_true(st.st_uid == 0 && (i == 0 ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +156,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lock_names_its_holder, setup, gone),
         cmocka_unit_test_setup_teardown(a_lock_is_awaited, setup, gone),
         cmocka_unit_test_setup_teardown(the_log_is_rotated, setup, gone),
+        cmocka_unit_test_setup_teardown(root_follows_no_link_to_where_shims_mount, setup, gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
