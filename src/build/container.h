@@ -35,7 +35,8 @@ struct container {
     struct image_store *images;
     const char *name;          /* unique among those that run: names its folder and cgroup */
     const struct strv *layers; /* diff ids of its root, bottom first */
-    const char *upper; /* from image_tmp_dir: collects what it writes; a builder's: no use */
+    const char *upper; /* from image_tmp_dir: collects what it writes. A CONTAINER_BUILDER's root
+                          is read-only: there this holds the mount points of its binds only */
     const struct container_bind *binds;
     size_t n_binds;
     const char *const *argv;

@@ -162,8 +162,9 @@ int mount_overlay(const struct strv *layers, const char *upper, const char *work
     _cleanup_close_ int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (back < 0 || chdir("/proc/self/fd") < 0)
         return err_errno(err, "entering /proc/self/fd");
-    /* Where nothing can be written no device can be made; and who mounts in there, as root of a
-     * user namespace, could not do without what is forbidden here. */
+    /* No nodev on a read-only root: no device can be made in it, and a user namespace can't clear a
+     * nodev it got from outside, so that its root could make no mount from this one that allows
+     * device nodes, as an overlay for the steps of a Dockerfile must. */
     if (mount("overlay", target, "overlay", upper ? MS_NODEV : 0, options.ptr) < 0)
         r = err_errno(err, "mounting %zu layers at %s", layers->n, target);
     if (fchdir(back) < 0 && r == 0)
