@@ -1,6 +1,7 @@
 #include "build/firewall.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <stdio.h>
 
 #include "os/spawn.h"
@@ -20,20 +21,42 @@ static char *table_name(const struct config *c)
     return name;
 }
 
-/* The port of "http://host:3128/"; 0 if it names none. */
-static uint64_t url_port(const char *url)
+/* Splits "http://user@host:3128/" and "http://[::1]:3128"; false if it names no port. */
+static bool parse_url(const char *url, char **ret_host, char **ret_port)
 {
-    uint64_t port = 0;
-    struct str rest = str_of(url);
+    uint64_t port;
     const char *scheme = strstr(url, "://");
-    if (scheme)
-        rest = str_of(scheme + 3);
-    struct str host = str_cut(&rest, '/');
+    struct str rest = str_of(scheme ? scheme + 3 : url), host = str_cut(&rest, '/');
+    const char *at = host.len ? memrchr(host.ptr, '@', host.len) : NULL;
+    if (at)
+        host = (struct str){at + 1, host.len - (size_t)(at + 1 - host.ptr)};
     const char *colon = host.len ? memrchr(host.ptr, ':', host.len) : NULL;
-    if (colon)
-        str_to_u64((struct str){colon + 1, host.len - (size_t)(colon + 1 - host.ptr)}, 1, 65535,
-                   &port, NULL);
-    return port;
+    if (!colon)
+        return false;
+    struct str digits = {colon + 1, host.len - (size_t)(colon + 1 - host.ptr)};
+    host.len = (size_t)(colon - host.ptr);
+    if (str_to_u64(digits, 1, 65535, &port, NULL) < 0)
+        return false;
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = (struct str){host.ptr + 1, host.len - 2};
+    *ret_host = xstrndup(host.ptr, host.len);
+    *ret_port = xasprintf("%llu", (unsigned long long)port);
+    return true;
+}
+
+void firewall_addresses(const char *url, struct strv *ret)
+{
+    _cleanup_free_ char *host = NULL, *port = NULL;
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
+    if (!parse_url(url, &host, &port) || getaddrinfo(host, port, &hints, &found) != 0)
+        return;
+    for (const struct addrinfo *a = found; a; a = a->ai_next) {
+        char address[INET6_ADDRSTRLEN];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof(address), NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            strv_addf(ret, a->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", address, port);
+    }
+    freeaddrinfo(found);
 }
 
 /* "127.0.0.1:5000", "[::1]:5000"; false if it is no such thing. */
@@ -98,13 +121,15 @@ static void add_syn_chain(const struct config *c, struct buf *ret)
 static int add_allowed_chain(const struct config *c, const struct strv *proxies, struct buf *ret,
                              struct err *err)
 {
+    char host[INET6_ADDRSTRLEN];
+    uint64_t port;
     long long mark = c->uid_base + MARK_ALLOWED;
     buf_adds(ret, " chain allowed {\n");
     int r = add_services(c, ret, err);
     for (size_t i = 0; i < proxies->n; i++)
-        if (url_port(proxies->items[i]))
-            buf_addf(ret, "  oifname \"lo\" tcp dport %llu ct mark set %lld\n",
-                     (unsigned long long)url_port(proxies->items[i]), mark);
+        if (parse_service(str_of(proxies->items[i]), host, &port))
+            buf_addf(ret, "  oifname \"lo\" %s daddr %s tcp dport %llu ct mark set %lld\n",
+                     strchr(host, ':') ? "ip6" : "ip", host, (unsigned long long)port, mark);
     buf_adds(ret, " }\n");
     return r;
 }
@@ -190,8 +215,8 @@ int firewall_set(const struct config *c, struct err *err)
     _cleanup_(buf_release) struct buf rules = BUF_INIT;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (getenv(names[i]))
-            strv_add(&proxies, getenv(names[i]));
-    strv_add(&proxies, c->debian_mirror);
+            firewall_addresses(getenv(names[i]), &proxies);
+    firewall_addresses(c->debian_mirror, &proxies);
     int r = firewall_rules(c, &proxies, &rules, err);
     if (!r)
         r = nft(&rules, err);

@@ -13,8 +13,12 @@
 int firewall_set(const struct config *c, struct err *err);
 int firewall_remove(const struct config *c, struct err *err);
 
-/* The rules as nft reads them. `proxies`: URLs of proxies and mirrors whose ports
- * stay reachable. ERR_INVALID for what the setting build_services can't mean. Pure. */
+/* Adds the addresses of a proxy or mirror, "127.0.0.1:3128" or "[::1]:3128", as its name resolves
+ * now; none if the URL names no port. */
+void firewall_addresses(const char *url, struct strv *ret);
+/* The rules as nft reads them. `proxies`: such addresses, which stay reachable where they are this
+ * machine's; what leaves the machine needs no rule. ERR_INVALID for what the setting build_services
+ * can't mean. Pure. */
 int firewall_rules(const struct config *c, const struct strv *proxies, struct buf *ret,
                    struct err *err);
 

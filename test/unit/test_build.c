@@ -830,13 +830,22 @@ static void nft_takes_the_rules(void **state)
     struct err err;
     struct strv proxies = {0};
     _cleanup_(buf_release) struct buf rules = BUF_INIT;
-    strv_add(&proxies, "http://127.0.0.1:3128/");
-    strv_add(&proxies, "none");
+    static const char *const urls[] = {"http://127.0.0.1:3128/", "http://me:secret@[::1]:3129",
+                                       "[trusted=yes] http://192.0.2.1:8080/debian",
+                                       "http://192.0.2.2/", "none"};
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++)
+        firewall_addresses(urls[i], &proxies);
     assert_int_equal(firewall_rules(&c, &proxies, &rules, &err), 0);
     assert_non_null(strstr(rules.ptr, "ip daddr 127.0.0.1 tcp dport 5000 ct mark set 70003"));
     assert_non_null(strstr(rules.ptr, "ip6 daddr ::1 tcp dport 5001 ct mark set 70003"));
     assert_non_null(strstr(rules.ptr, "skuid 70000-135535"));
-    assert_non_null(strstr(rules.ptr, "tcp dport 3128 ct mark set 70003"));
+    assert_non_null(
+        strstr(rules.ptr, "\"lo\" ip daddr 127.0.0.1 tcp dport 3128 ct mark set 70003"));
+    assert_non_null(strstr(rules.ptr, "\"lo\" ip6 daddr ::1 tcp dport 3129 ct mark set 70003"));
+    /* another machine's port isn't opened on this one */
+    assert_non_null(strstr(rules.ptr, "\"lo\" ip daddr 192.0.2.1 tcp dport 8080 ct mark set"));
+    assert_null(strstr(rules.ptr, "\"lo\" tcp dport"));
+    assert_null(strstr(rules.ptr, "192.0.2.2"));
     assert_non_null(strstr(rules.ptr, "{ 169.254.0.0/16, 100.100.100.200 } reject"));
     /* a SYN that brings data with it */
     assert_non_null(strstr(rules.ptr, "tcp doff 10 ip length != 60 reject"));
