@@ -155,6 +155,19 @@ static pid_t start(const struct spawn *s, const struct cgroup_gate *gate, struct
     return pid;
 }
 
+/* Values stay out of the arguments, which everybody sees: a proxy's may hold a password. */
+static bool is_kept(struct str name)
+{
+    static const char *const kept[] = {"PATH",         "http_proxy",     "https_proxy",
+                                       "all_proxy",    "no_proxy",       "HTTP_PROXY",
+                                       "ALL_PROXY",    "NO_PROXY",       "SSL_CERT_FILE",
+                                       "SSL_CERT_DIR", "CURL_CA_BUNDLE", "HTTPS_PROXY"};
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (str_eq(name, str_of(kept[i])))
+            return true;
+    return !name.len || str_starts(name, STR("GIT_")); /* callers set those for git */
+}
+
 void spawn_as(uid_t uid, struct strv *ret)
 {
     strv_add(ret, "setpriv");
@@ -165,6 +178,9 @@ void spawn_as(uid_t uid, struct strv *ret)
     strv_add(ret, "--no-new-privs");
     strv_add(ret, "--pdeathsig=keep"); /* which the kernel forgets when the user changes */
     strv_add(ret, "env");
+    for (char **e = environ; *e; e++)
+        if (!is_kept((struct str){*e, strcspn(*e, "=")}))
+            strv_addf(ret, "--unset=%.*s", (int)strcspn(*e, "="), *e);
     strv_add(ret, "HOME=/nonexistent");
 }
 

@@ -28,7 +28,8 @@ struct spawn {
 };
 
 /* The words before a program's own that make it nobody on this machine: user and group `uid`, no
- * rights and no way to any, no home. It still dies with its parent. */
+ * rights and no way to any, no home, and of our environment only PATH, proxies, certificates and
+ * what is git's: the rest names folders and files of ours. It still dies with its parent. */
 void spawn_as(uid_t uid, struct strv *ret);
 /* Starts it; returns the pid, or -code. A program that can't be executed is an error here, not an
  * exit status. */

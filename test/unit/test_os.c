@@ -263,9 +263,36 @@ static int teardown(void **state)
     return dir_remove(dir, NULL);
 }
 
+static void what_runs_as_nobody_gets_nothing_of_our_session(void **state)
+{
+    (void)state;
+    struct err err;
+    _cleanup_(strv_release) struct strv argv = {0};
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    if (geteuid() != 0)
+        skip();
+    setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
+    setenv("REGISTRY_AUTH_FILE", "/root/auth.json", 1);
+    setenv("no_proxy", "example.org", 1);
+    spawn_as(65534, &argv);
+    strv_add(&argv, "env");
+    int r = spawn_run((const char *const *)strv_argv(&argv), (struct str){0}, &out, &err);
+    unsetenv("XDG_RUNTIME_DIR");
+    unsetenv("REGISTRY_AUTH_FILE");
+    unsetenv("no_proxy");
+    if (r < 0)
+        fail_msg("%s", err.msg);
+    assert_null(strstr(out.ptr, "auth.json"));
+    assert_null(strstr(out.ptr, "/run/user"));
+    assert_non_null(strstr(out.ptr, "no_proxy=example.org\n"));
+    assert_non_null(strstr(out.ptr, "HOME=/nonexistent\n"));
+    assert_non_null(strstr(out.ptr, "PATH="));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_runs_as_nobody_gets_nothing_of_our_session),
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(who_holds_a_port),
         cmocka_unit_test(trees_go_without_following_links),
