@@ -83,7 +83,7 @@ static void warn_of_key(const char *file, const char *path, const char *name,
     const char *names[KEYS_MAX];
     size_t n = 0;
     const char *dot = *path ? "." : "";
-    for (; keys[n].name && n < KEYS_MAX; n++) {
+    for (; n < KEYS_MAX && keys[n].name; n++) {
         names[n] = keys[n].name;
         if (!streq(name, keys[n].name))
             continue;

@@ -37,7 +37,7 @@ static int write_init(const struct actor *a, struct err *err)
 {
     _cleanup_(buf_release) struct buf program = BUF_CAP(INIT_MAX);
     _cleanup_free_ char *from = path_join(a->config->libexec, "davit-init");
-    _cleanup_free_ char *to = path_join(a->shared, "%s", INIT_PATH + 1);
+    _cleanup_free_ char *to = path_join(a->shared, "%s", &INIT_PATH[1]);
     int r = file_read(from, &program, err);
     return r ? r : own_file(a->config, to, buf_str(&program), 0755, err);
 }

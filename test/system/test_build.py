@@ -234,7 +234,7 @@ def test_a_build_is_nobody_on_this_machine(davit):
     script = f"""
         id -u; cat {secret} 2>&1; test -e {davit.root} && echo host seen
         grep CapEff /proc/self/status; ls /proc | grep -c '^[0-9]'
-        truncate -s 5G large && echo a file of any size; rm -f large
+        truncate -s 17G large && echo a file of any size; rm -f large
         mount -t tmpfs none /mnt 2>&1; echo 1 > /proc/sys/kernel/panic
         bash -c 'exec 3<>/dev/tcp/127.0.0.1/{davit.http[1]}' && echo gateway reached
         bash -c 'exec 3<>/dev/tcp/169.254.169.254/80' && echo metadata reached
