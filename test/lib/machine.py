@@ -238,7 +238,7 @@ class Machine:
 
     def ssh(self, command):
         return ["ssh", "-q", "-i", self.image / "key", "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
-                "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=5",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=20",
                 "root@127.0.0.1", command]
 
     def run(self, command, ok=True, timeout=900):

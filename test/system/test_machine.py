@@ -26,6 +26,7 @@ def installed():
     with Machine() as m:
         m.copy_project()
         m.make("install")
+        m.run("mkdir -p /etc/davit; echo 'boot_timeout = 900' > /etc/davit/davit.conf")  # where QEMU emulates
         m.run("systemctl enable --now davitd")
         m.first_word = m.run("davit status", ok=False)
         m.run("davit status --wait 300s")
@@ -179,13 +180,13 @@ def test_the_plug_is_pulled_while_it_is_pushed_to(machine):
     loop.wait()
     machine.power_on()
     machine._wait_for_ssh()
-    machine.run("davit status --wait 120s")
+    machine.wait("davit status --wait 30s >/dev/null", 600)
     assert len(json.loads(machine.run("davit releases -a counter --json"))["items"]) >= acknowledged + 1
     machine.wait(get("counter", f"| awk '{{ exit !($1 >= {acknowledged}) }}'"))
     machine.run("git -c safe.directory='*' -C /var/lib/davit/git/counter.git fsck --full")
     for app in before:
         machine.wait(get(app, "-o /dev/null"))
-    machine.run("cd /root/apps/counter; git fetch davit; echo last > index.html; git commit -qam last; git push -f davit main")
+    machine.run("cd /root/apps/counter; rm -f .git/index.lock; git fetch davit; echo last > index.html; git commit -qam last; git push -f davit main")
     assert machine.run(get("counter")) == "last"
 
 
