@@ -7,6 +7,7 @@
 #include "api/change.h"
 #include "api/server.h"
 #include "api/remains.h"
+#include "api/repo.h"
 #include "api/request.h"
 #include "api/upkeep.h"
 #include "base/log.h"
@@ -43,6 +44,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
         (r = change_make(api, &identity_davit, "user.create", NULL, make_root, NULL, err)) < 0)
         return r;
     builds_cancel_orphans(api);
+    repos_unlock(api->config);
     api->upkeep = upkeep_new(operator_loop(op), api->config);
     r = server_start(api, DOOR_LOCAL, &api->local, err);
     return r < 0 ? r : server_start(api, DOOR_GATEWAY, &api->gateway, err);

@@ -211,3 +211,19 @@ def test_refs_pushed_atomically_move_together(davit):
     assert "v1" not in davit.git(first, "ls-remote", "davit").stdout
     davit.push(second, True, "--atomic", "main", "v1")
     assert davit.get("atomic")[1] == "second"
+
+
+def test_a_lock_that_a_power_loss_left_stops_no_push(davit):
+    folder = create(davit, "locked", apps.INDEX)
+    davit.push(folder)
+    heads = davit.state / "git/locked.git/refs/heads"
+    old, new = heads / "main.lock", heads / "other.lock"
+    davit.stop()
+    for lock in (old, new):
+        lock.touch()
+    os.utime(old, (1, 1))
+    davit.start()
+    assert new.exists(), "one from after the boot is somebody's"
+    davit.commit(folder)
+    davit.push(folder)
+    new.unlink()
