@@ -23,7 +23,7 @@ struct event_head {
 
 struct api {
     const struct config *config;
-    struct operator* op;
+    struct op *op;
     struct server *local, *gateway;
     struct event_head last_event;
     struct request *requests; /* open ones */

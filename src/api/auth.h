@@ -26,8 +26,8 @@ void identity_release(struct identity *who);
 /* ERR_FORBIDDEN unless the role is at least `least`. */
 int identity_need(struct identity *who, enum role least, struct err *err);
 
-/* Whether they might still do what they were let in for. Until a token ends there is another pass at
- * the time it does. */
+/* Whether they might still do what they were let in for. Until a token ends there is another pass
+ * at the time it does. */
 bool identity_holds(struct api *api, const struct identity *who);
 
 /* What /tokens/ is keyed by. */

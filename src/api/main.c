@@ -35,7 +35,7 @@ static int make_folders(const struct config *c, struct err *err)
     return dir_make(builds, 0750, err);
 }
 
-static int start(struct operator* op, void *ctx, struct err *err)
+static int start(struct op *op, void *ctx, struct err *err)
 {
     struct api *api = ctx;
     api->op = op;
@@ -50,7 +50,7 @@ static int start(struct operator* op, void *ctx, struct err *err)
     return r < 0 ? r : server_start(api, DOOR_GATEWAY, &api->gateway, err);
 }
 
-static void reconcile(struct operator* op, void *ctx, int64_t now)
+static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     (void)op;
     (void)now;
@@ -58,7 +58,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
     requests_changed(ctx);
 }
 
-static void stop(struct operator* op, void *ctx)
+static void stop(struct op *op, void *ctx)
 {
     (void)op;
     struct api *api = ctx;

@@ -79,7 +79,7 @@ static void leave_remains(struct change *c, const struct remains *left)
     const struct remains nothing = {.app = left->app};
     for (const char *const *who = remains_operators; *who; who++) {
         _cleanup_free_ char *key = key_remains(left->app, *who);
-        change_new(c, key, &remains_schema, streq(*who, "build") ? left : &nothing);
+        change_new(c, key, &remains_schema, streq(*who, "builder") ? left : &nothing);
     }
 }
 

@@ -10,7 +10,7 @@
 #include "api/route.h"
 
 enum {
-    BODY_MAX = 1 << 20,     /* of a JSON body */
+    BODY_MAX = 1 << 20, /* of a JSON body */
     REPLY_MAX = 64 << 20,
     USER_REQUESTS_MAX = 64, /* open ones of one user; the sockets take 512 connections each */
 };

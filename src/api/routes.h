@@ -1,10 +1,10 @@
 /* The one table of routes: ROUTE(method, path, handler, role, summary, request, response).
  * Dispatch, authorisation and docs/openapi.yaml come from it. `{x}` is one path component.
- * role: the least that may call it (ROLE_…). Request and response name the body: "-" none, a noun of
- * model/nouns.h as JSON (lists as {"items": […]}), or as described.
+ * role: the least that may call it (ROLE_…). Request and response name the body: "-" none, a noun
+ * of model/nouns.h as JSON (lists as {"items": […]}), or as described.
  *
- * Errors are {"code", "message", "hint"} with the status of base/err_codes.h. Everything else is JSON but the
- * streams: text/plain, chunked, flushed line by line. */
+ * Errors are {"code", "message", "hint"} with the status of base/err_codes.h. Everything else is
+ * JSON but the streams: text/plain, chunked, flushed line by line. */
 /* clang-format off */
 ROUTE(GET,    "/v1/status",                    status,          VIEWER,    "Version, counts, whether the gateway serves", "-", "{version, user, role, domain, listen, http_port, https_port, apps, instances, gateway: {state: ok|starting|failing, message, hint}, removing: [{app, waits_for}]}")
 ROUTE(GET,    "/v1/apps",                      apps_list,       VIEWER,    "All apps",                             "-", "items of {name, owner, created, release, url, instances, ready}; url is empty if a release has no web process")

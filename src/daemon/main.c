@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "build/build.h"
+#include "builder/builder.h"
 #include "daemon/daemon.h"
 #include "os/file.h"
 
@@ -91,8 +91,8 @@ static int run(const char *root, bool foreground, bool refresh, const char *what
         return parent_run(&c, program, foreground, &err) < 0 ? complain(&err) : 0;
     }
     if (streq(what, "stacks"))
-        return folders_make(&c, &err) < 0 || build_stacks(&c, refresh, &err) < 0 ? complain(&err)
-                                                                                 : 0;
+        return folders_make(&c, &err) < 0 || builder_stacks(&c, refresh, &err) < 0 ? complain(&err)
+                                                                                   : 0;
     if (streq(what, "teardown"))
         return teardown(&c, &err) < 0 ? complain(&err) : 0;
     const struct operator_entry *o = operator_entry(what);

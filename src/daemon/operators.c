@@ -1,5 +1,5 @@
 #include "api/api.h"
-#include "build/build.h"
+#include "builder/builder.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
 #include "run/run.h"

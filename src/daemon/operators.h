@@ -4,5 +4,5 @@
 OPERATOR(run, run_main, ROOT,
          "turns releases into instances: starts, probes, drains and stops them")
 OPERATOR(gateway, gateway_main, USER, "routes requests to instances by HAProxy")
-OPERATOR(build, build_main, ROOT, "makes images and releases of what is pushed")
+OPERATOR(builder, builder_main, ROOT, "makes images and releases of what is pushed")
 OPERATOR(api, api_main, USER, "HTTP API and git endpoint")

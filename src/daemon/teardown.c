@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-#include "build/build.h"
+#include "builder/builder.h"
 #include "daemon/daemon.h"
 #include "gateway/gateway.h"
 #include "os/file.h"
@@ -34,7 +34,7 @@ int teardown(const struct config *c, struct err *err)
         return r;
     /* What can be stopped is, whatever can't: the first error is told. */
     int (*const steps[])(const struct config *, struct err *) = {gateway_teardown, run_teardown,
-                                                                 build_teardown};
+                                                                 builder_teardown};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         struct err e;
         int s = steps[i](c, &e);

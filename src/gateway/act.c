@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/time.h"
 
-static void tell_drained(struct operator* op, const struct action *a)
+static void tell_drained(struct op *op, const struct action *a)
 {
     _cleanup_free_ char *key = key_instance(a->name, "web", a->value);
     const struct instance *now = mirror_get(operator_mirror(op), key, &instance_schema, NULL);
@@ -46,8 +46,7 @@ static bool is_over(const struct state *s, const struct action *a)
            !state_server(s, a->backend, a->name);
 }
 
-int act(struct operator* op, struct haproxy *h, struct state *s, const struct plan *p,
-        struct err *err)
+int act(struct op *op, struct haproxy *h, struct state *s, const struct plan *p, struct err *err)
 {
     bool again = false;
     for (size_t i = 0; i < p->n; i++)

@@ -10,8 +10,7 @@
  * (servers were stopped, or HAProxy was reloaded), 0 if not, negative: HAProxy didn't do as told,
  * and *s has to be read anew. What drained is told to the store only when the plan needs no other
  * round. */
-int act(struct operator* op, struct haproxy *h, struct state *s, const struct plan *p,
-        struct err *err);
+int act(struct op *op, struct haproxy *h, struct state *s, const struct plan *p, struct err *err);
 /* The state a fresh HAProxy should start with. */
 void act_on_paper(struct state *s, const struct wanted *w);
 

@@ -21,7 +21,7 @@ enum {
 
 struct gateway {
     const struct config *config;
-    struct operator* op;
+    struct op *op;
     struct haproxy haproxy;
     struct state state;
     bool known;       /* `state` is what HAProxy has */
@@ -239,7 +239,7 @@ static void let_go(struct gateway *g)
     }
 }
 
-static void reconcile(struct operator* op, void *ctx, int64_t now)
+static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     struct gateway *g = ctx;
     struct err err;
@@ -263,7 +263,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
 /* --- life --------------------------------------------------------------------------------------
  */
 
-static int start(struct operator* op, void *ctx, struct err *err)
+static int start(struct op *op, void *ctx, struct err *err)
 {
     struct gateway *g = ctx;
     g->op = op;

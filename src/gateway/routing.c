@@ -15,7 +15,7 @@ static void served_by(const struct state *s, const char *app, struct strv *ret)
     strv_sort(ret);
 }
 
-static void report(struct operator* op, const struct state *s, const char *app)
+static void report(struct op *op, const struct state *s, const char *app)
 {
     _cleanup_free_ char *key = key_routing(app);
     _cleanup_(routing_release) struct routing is = {.app = xstrdup(app)};
@@ -25,7 +25,7 @@ static void report(struct operator* op, const struct state *s, const char *app)
         operator_put(op, key, &routing_schema, &is);
 }
 
-void routing_report(struct operator* op, const struct wanted *w, const struct state *s)
+void routing_report(struct op *op, const struct wanted *w, const struct state *s)
 {
     struct str app;
     for (size_t i = 0; i < w->n_apps; i++)

@@ -8,6 +8,6 @@
 /* Queues a write for each app whose routing in the store isn't what HAProxy does, and for those
  * gone.
  */
-void routing_report(struct operator* op, const struct wanted *w, const struct state *s);
+void routing_report(struct op *op, const struct wanted *w, const struct state *s);
 
 #endif

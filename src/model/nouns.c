@@ -30,7 +30,7 @@ const char *const instance_state_names[] = {
 #undef X
         NULL};
 const char *const role_names[] = {"viewer", "developer", "admin", NULL};
-const char *const remains_operators[] = {"gateway", "run", "build", "api", NULL};
+const char *const remains_operators[] = {"gateway", "run", "builder", "api", NULL};
 static const char *const check_type_names[] = {"startup", "liveness", "readiness", NULL};
 
 SCHEMA(app, NEEDED(app, STRING, name), FIELD(app, STRING, owner), FIELD(app, STRING, created),

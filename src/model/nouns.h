@@ -17,7 +17,7 @@ struct app {
 };
 DEFINE_NOUN(app)
 
-/* /apps/A/desired — what should run. Written by api; build sets `release` when a release is born.
+/* /apps/A/desired — what should run. Written by api; builder sets `release` when a release is born.
  */
 struct desired {
     int64_t release;         /* 0: nothing was ever deployed */
@@ -130,7 +130,7 @@ struct build {
 };
 DEFINE_NOUN(build)
 
-/* /builds/ID/status — written by build. Its output is in <state>/builds/ID/output.log, plain text
+/* /builds/ID/status — written by builder. Its output is in <state>/builds/ID/output.log, plain text
  * lines. */
 enum build_state { BUILD_QUEUED, BUILD_RUNNING, BUILD_SUCCEEDED, BUILD_FAILED, BUILD_CANCELLED };
 extern const char *const build_state_names[];
@@ -193,12 +193,12 @@ DEFINE_NOUN(domain)
  * name, so that nothing of the one can become the other's. */
 struct remains {
     char *app;
-    struct strv images, builds; /* for `build`: digests and ids */
+    struct strv images, builds; /* for `builder`: digests and ids */
 };
 DEFINE_NOUN(remains)
 extern const char *const remains_operators[];
 
-/* /stacks/NAME — a stack or runtime that images of this machine stand on. Written by build. */
+/* /stacks/NAME — a stack or runtime that images of this machine stand on. Written by builder. */
 struct stack {
     char *name;          /* "runtime-python-3" */
     char *made;          /* when its packages were installed */

@@ -6,14 +6,13 @@
 #include "base/time.h"
 
 struct watched {
-    struct operator* op;
+    struct op *op;
     const char *prefix;
     struct watch *watch;
     uv_poll_t poll;
 };
 
-struct operator
-{
+struct op {
     const struct operator_desc *desc;
     const struct config *config;
     void *ctx;
@@ -32,14 +31,14 @@ struct operator
     size_t n_queue, size_queue;
 };
 
-uv_loop_t *operator_loop(struct operator* op) { return &op->loop; }
-const struct config *operator_config(struct operator* op) { return op->config; }
-struct mirror *operator_mirror(struct operator* op) { return op->mirror; }
-struct store *operator_store(struct operator* op) { return op->store; }
+uv_loop_t *operator_loop(struct op *op) { return &op->loop; }
+const struct config *operator_config(struct op *op) { return op->config; }
+struct mirror *operator_mirror(struct op *op) { return op->mirror; }
+struct store *operator_store(struct op *op) { return op->store; }
 
 static void do_nothing(uv_idle_t *idle) { (void)idle; }
 
-void operator_poke(struct operator* op)
+void operator_poke(struct op *op)
 {
     op->due = true;
     uv_idle_start(&op->not_idle, do_nothing);
@@ -47,12 +46,12 @@ void operator_poke(struct operator* op)
 
 static void on_alarm(uv_timer_t *timer)
 {
-    struct operator* op = timer->data;
+    struct op *op = timer->data;
     op->wake_at = INT64_MAX;
     operator_poke(op);
 }
 
-void operator_wake_at(struct operator* op, int64_t mono_ms)
+void operator_wake_at(struct op *op, int64_t mono_ms)
 {
     if (mono_ms >= op->wake_at)
         return;
@@ -64,7 +63,7 @@ void operator_wake_at(struct operator* op, int64_t mono_ms)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-void operator_txn(struct operator* op, struct txn *t)
+void operator_txn(struct op *op, struct txn *t)
 {
     if (op->n_queue == op->size_queue) {
         op->size_queue = MAX(op->size_queue * 2, (size_t)16);
@@ -74,13 +73,13 @@ void operator_txn(struct operator* op, struct txn *t)
     *t = (struct txn){0};
 }
 
-static int64_t mirrored_rev(struct operator* op, const char *key)
+static int64_t mirrored_rev(struct op *op, const char *key)
 {
     struct mirror_iter i = mirror_iter(op->mirror, key);
     return mirror_next(&i) && streq(i.key, key) ? i.rev : 0;
 }
 
-void operator_put(struct operator* op, const char *key, const struct schema *s, const void *value)
+void operator_put(struct op *op, const char *key, const struct schema *s, const void *value)
 {
     struct txn t = {0};
     _cleanup_(buf_release) struct buf json = BUF_INIT;
@@ -90,7 +89,7 @@ void operator_put(struct operator* op, const char *key, const struct schema *s, 
     operator_txn(op, &t);
 }
 
-void operator_delete(struct operator* op, const char *key)
+void operator_delete(struct op *op, const char *key)
 {
     struct txn t = {0};
     txn_expect(&t, key, mirrored_rev(op, key));
@@ -98,7 +97,7 @@ void operator_delete(struct operator* op, const char *key)
     operator_txn(op, &t);
 }
 
-static void fail(struct operator* op, const char *doing, const struct err *err)
+static void fail(struct op *op, const char *doing, const struct err *err)
 {
     log_error("%s: %s", doing, err->msg);
     op->failed = true;
@@ -107,7 +106,7 @@ static void fail(struct operator* op, const char *doing, const struct err *err)
 
 /* --- watching -------------------------------------------------------------------------------- */
 
-static int list(struct operator* op, const char *prefix, int64_t *ret_revision, struct err *err)
+static int list(struct op *op, const char *prefix, int64_t *ret_revision, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
     int r = store_list(op->store, prefix, &l, err);
@@ -124,7 +123,7 @@ static void on_watch(uv_poll_t *poll, int status, int events);
 
 static int follow(struct watched *w, struct err *err)
 {
-    struct operator* op = w->op;
+    struct op *op = w->op;
     int64_t revision;
     int r = list(op, w->prefix, &revision, err);
     if (r < 0 || (r = store_watch(op->store, w->prefix, revision + 1, &w->watch, err)) < 0)
@@ -183,7 +182,7 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 
 /* What was written comes back through the watches, read before the next pass, so that it sees it.
  */
-static void flush(struct operator* op)
+static void flush(struct op *op)
 {
     if (!op->n_queue)
         return;
@@ -208,7 +207,7 @@ static void flush(struct operator* op)
 
 static void on_before_wait(uv_prepare_t *prepare)
 {
-    struct operator* op = prepare->data;
+    struct op *op = prepare->data;
     if (!op->due)
         return;
     op->due = false;
@@ -222,14 +221,14 @@ static void on_before_wait(uv_prepare_t *prepare)
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
-    struct operator* op = handle->data;
+    struct op *op = handle->data;
     if (op->desc->stop)
         op->desc->stop(op, op->ctx);
     flush(op);
     uv_stop(&op->loop);
 }
 
-static void init_handles(struct operator* op)
+static void init_handles(struct op *op)
 {
     uv_loop_init(&op->loop);
     op->loop.data = op;
@@ -245,7 +244,7 @@ static void init_handles(struct operator* op)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int begin(struct operator* op, struct err *err)
+static int begin(struct op *op, struct err *err)
 {
     int r = store_open(op->config->store_url, &op->store, err);
     while (op->desc->prefixes[op->n_watched])
@@ -262,7 +261,7 @@ static int begin(struct operator* op, struct err *err)
 
 int operator_run(const struct operator_desc *d, const struct config *c, void *ctx)
 {
-    struct operator op = {
+    struct op op = {
         .desc = d, .config = c, .ctx = ctx, .wake_at = INT64_MAX, .mirror = mirror_new()};
     struct err err;
     init_handles(&op);

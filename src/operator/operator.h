@@ -12,41 +12,41 @@
 #include "model/config.h"
 #include "operator/mirror.h"
 
-struct operator;
+struct op;
 
 struct operator_desc {
     const char *name;
     const char *const *prefixes; /* what it watches, NULL-terminated */
     /* Once, when the mirror is first full: set up, adopt what already runs. An error ends the
      * program. */
-    int (*start)(struct operator* op, void *ctx, struct err *err);
+    int (*start)(struct op *op, void *ctx, struct err *err);
     /* A pass. now: time_mono_ms(). */
-    void (*reconcile)(struct operator* op, void *ctx, int64_t now);
+    void (*reconcile)(struct op *op, void *ctx, int64_t now);
     /* SIGTERM or SIGINT came (may be NULL): let go, but leave running what outlives us. The loop
      * ends after it. */
-    void (*stop)(struct operator* op, void *ctx);
+    void (*stop)(struct op *op, void *ctx);
 };
 
 /* Runs until SIGTERM or SIGINT (both 0) or a fatal error (logged; 1). Returns the exit status. */
 int operator_run(const struct operator_desc *d, const struct config *c, void *ctx);
 
-uv_loop_t *operator_loop(struct operator* op);
-const struct config *operator_config(struct operator* op);
-struct mirror *operator_mirror(struct operator* op);
+uv_loop_t *operator_loop(struct op *op);
+const struct config *operator_config(struct op *op);
+struct mirror *operator_mirror(struct op *op);
 /* For reads past the mirror and writes that can't wait for the end of the pass. */
-struct store *operator_store(struct operator* op);
+struct store *operator_store(struct op *op);
 
 /* Another pass soon: something outside the store changed. Any number of calls make one pass. */
-void operator_poke(struct operator* op);
+void operator_poke(struct op *op);
 /* Another pass at the latest at mono_ms; the earliest one asked for counts. */
-void operator_wake_at(struct operator* op, int64_t mono_ms);
+void operator_wake_at(struct op *op, int64_t mono_ms);
 
 /* Queue a write for the end of the pass: it happens only if the key is still as the mirror has it.
  * One that lost against somebody else is dropped: the watch brings the new value and with it
  * another pass. */
-void operator_put(struct operator* op, const char *key, const struct schema *s, const void *value);
-void operator_delete(struct operator* op, const char *key);
+void operator_put(struct op *op, const char *key, const struct schema *s, const void *value);
+void operator_delete(struct op *op, const char *key);
 /* Queue a whole transaction (moved from *t) for the end of the pass, all or nothing. */
-void operator_txn(struct operator* op, struct txn *t);
+void operator_txn(struct op *op, struct txn *t);
 
 #endif

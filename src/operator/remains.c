@@ -1,6 +1,6 @@
 #include "operator/remains.h"
 
-void remains_of(struct operator* op, const char *who, struct strv *ret)
+void remains_of(struct op *op, const char *who, struct strv *ret)
 {
     struct str parts[2];
     for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/remains/"); mirror_next(&i);)
@@ -8,13 +8,13 @@ void remains_of(struct operator* op, const char *who, struct strv *ret)
             strv_take(ret, xstrndup(parts[0].ptr, parts[0].len));
 }
 
-bool remains_left(struct operator* op, const char *app, const char *who)
+bool remains_left(struct op *op, const char *app, const char *who)
 {
     _cleanup_free_ char *key = key_remains(app, who);
     return mirror_get(operator_mirror(op), key, &remains_schema, NULL) != NULL;
 }
 
-void remains_done(struct operator* op, const char *app, const char *who)
+void remains_done(struct op *op, const char *app, const char *who)
 {
     _cleanup_free_ char *key = key_remains(app, who);
     operator_delete(op, key);

@@ -14,7 +14,7 @@
 enum { REMAINS_RETRY_MS = 5000 };
 
 struct runner {
-    struct operator* op;
+    struct op *op;
     struct actor actor;
     struct fleet *fleet;
     uint16_t next_host;
@@ -418,7 +418,7 @@ static void remove_remains(struct runner *run)
     }
 }
 
-static void reconcile(struct operator* op, void *ctx, int64_t now)
+static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     struct runner *run = ctx;
     static struct plan_pool pool; /* 8 KiB; one pass at a time */
@@ -438,7 +438,7 @@ static void reconcile(struct operator* op, void *ctx, int64_t now)
 
 /* ---- life ---- */
 
-static int begin(struct operator* op, void *ctx, struct err *err)
+static int begin(struct op *op, void *ctx, struct err *err)
 {
     struct runner *run = ctx;
     const struct config *c = operator_config(op);

@@ -12,7 +12,7 @@
 #include "operator/operator.h"
 #include "os/file.h"
 
-static void put(struct operator* op, struct txn *t, const char *key, const struct schema *s,
+static void put(struct op *op, struct txn *t, const char *key, const struct schema *s,
                 const void *value)
 {
     (void)op;
@@ -43,7 +43,7 @@ static void append(const struct build *b, const char *text)
 }
 
 /* What run and gateway would say once requests go to the release. */
-static void serve(struct operator* op, struct txn *t, const char *app, int64_t n)
+static void serve(struct op *op, struct txn *t, const char *app, int64_t n)
 {
     _cleanup_free_ char *id = xasprintf("v%lld.g0.1", (long long)n),
                         *instance_key = key_instance(app, "web", id),
@@ -57,7 +57,7 @@ static void serve(struct operator* op, struct txn *t, const char *app, int64_t n
 }
 
 /* A release of one web process, live or failed at once. */
-static void release(struct operator* op, struct txn *t, const struct build *b, int64_t *ret)
+static void release(struct op *op, struct txn *t, const struct build *b, int64_t *ret)
 {
     char now[TIME_TEXT_LEN + 1];
     time_rfc3339(time_wall_us(), now);
@@ -91,7 +91,7 @@ static void release(struct operator* op, struct txn *t, const struct build *b, i
     *ret = r.number;
 }
 
-static void build(struct operator* op, const struct build *b)
+static void build(struct op *op, const struct build *b)
 {
     struct txn t = {0};
     struct build_status s = {.state = BUILD_SUCCEEDED};
@@ -110,7 +110,7 @@ static void build(struct operator* op, const struct build *b)
     operator_txn(op, &t);
 }
 
-static void reconcile(struct operator* op, void *ctx, int64_t now)
+static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     (void)ctx;
     (void)now;

@@ -392,7 +392,7 @@ def test_a_build_that_takes_too_long_ends(new_davit):
 def operator_pid(davit):
     """Of `davitd build`."""
     parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid]
+    (build,) = [p for p in davit.pids() if davit.processes()[p][-1] == "builder" and parent(p) == davit.process.pid]
     return build
 
 

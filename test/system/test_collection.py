@@ -41,10 +41,10 @@ def image_of(davit, app, number):
 
 
 def operator_pid(davit):
-    """Of `davitd build`, None while there is none."""
+    """Of `davitd builder`, None while there is none."""
     with contextlib.suppress(OSError, StopIteration):
         parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        return next(p for p in davit.pids() if davit.processes()[p][-1] == "build" and parent(p) == davit.process.pid)
+        return next(p for p in davit.pids() if davit.processes()[p][-1] == "builder" and parent(p) == davit.process.pid)
 
 
 def push_many(davit, folder, first, last):

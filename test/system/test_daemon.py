@@ -151,7 +151,7 @@ def test_operators_drop_what_they_do_not_need(new_davit, name):
 def test_a_killed_operator_is_started_again(new_davit):
     d = idle(new_davit)
     davitd(d)
-    for name in ("api", "gateway", "build"):
+    for name in ("api", "gateway", "builder"):
         pid = operator(d, name)
         os.kill(pid, 9)
         wait_for(lambda: operator(d, name) != pid, f"another {name}")
@@ -194,7 +194,7 @@ def test_the_operators_die_with_davitd(new_davit):
 def test_sighup_starts_each_operator_anew(new_davit):
     d = idle(new_davit)
     davitd(d)
-    names = ("api", "gateway", "build")
+    names = ("api", "gateway", "builder")
     before = {n: operator(d, n) for n in names}
     os.kill(min(running(d)), 1)
     wait_for(lambda: all(operator(d, n) != before[n] for n in names), "new operators")

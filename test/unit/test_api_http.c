@@ -39,7 +39,7 @@ static void test_remains(void **state)
     _cleanup_close_ int fd = dial(LOCAL);
     send_text(fd, "DELETE /v1/apps/again HTTP/1.1\r\nHost: t\r\n\r\n");
     _cleanup_(remains_release) struct remains left = {0};
-    wait_until(get("/remains/again/build", &remains_schema, &left));
+    wait_until(get("/remains/again/builder", &remains_schema, &left));
     assert_int_equal(left.images.n, 1);
     assert_string_equal(left.images.items[0], "sha256:aaaa");
     const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"again\"}");
@@ -56,7 +56,7 @@ static void test_remains(void **state)
     api_start();
     assert_int_equal(local("POST", "/v1/apps", "{\"name\":\"again\"}")->status, 503);
     _cleanup_(txn_release) struct txn t = {0};
-    txn_delete(&t, "/remains/again/build");
+    txn_delete(&t, "/remains/again/builder");
     txn_delete(&t, "/remains/again/run");
     txn_delete(&t, "/remains/again/gateway");
     assert_int_equal(store_txn(world.store, &t, NULL, NULL), 0);

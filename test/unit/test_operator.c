@@ -56,7 +56,7 @@ struct counter {
     bool started;
 };
 
-static int count_start(struct operator* op, void *ctx, struct err *err)
+static int count_start(struct op *op, void *ctx, struct err *err)
 {
     (void)err;
     struct counter *c = ctx;
@@ -64,7 +64,7 @@ static int count_start(struct operator* op, void *ctx, struct err *err)
     return 0;
 }
 
-static void count_reconcile(struct operator* op, void *ctx, int64_t now)
+static void count_reconcile(struct op *op, void *ctx, int64_t now)
 {
     (void)now;
     struct counter *c = ctx;
