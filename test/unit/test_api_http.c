@@ -45,9 +45,9 @@ static void test_remains(void **state)
     const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"again\"}");
     assert_int_equal(r->status, 503);
     assert_string_equal(field(r, "message"), "the former app 'again' is still being removed: "
-                                             "waits for gateway, run, build");
+                                             "waits for gateway, run, builder");
     assert_contains(local("GET", "/v1/status", NULL)->body.ptr,
-                    "\"removing\":[{\"app\":\"again\",\"waits_for\":\"gateway, run, build\"}]");
+                    "\"removing\":[{\"app\":\"again\",\"waits_for\":\"gateway, run, builder\"}]");
     r = local("POST", "/git/again.git/git-receive-pack", "0000");
     assert_int_equal(r->status, 503);
     assert_contains(r->body.ptr, "is still being removed");
