@@ -1,12 +1,12 @@
 /* Apps: create, list, show; what runs of them and how many. */
 #include <errno.h>
 
-#include "api/body.h"
+#include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
 #include "api/remains.h"
-#include "api/reply.h"
-#include "api/repo.h"
+#include "http/reply.h"
+#include "git/repo.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "model/names.h"

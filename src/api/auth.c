@@ -6,8 +6,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "api/request.h"
-#include "api/server.h"
+#include "http/request.h"
+#include "http/server.h"
 #include "base/time.h"
 #include "model/names.h"
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "base/time.h"

@@ -3,7 +3,7 @@
 #define API_BUILDS_H
 
 #include "api/change.h"
-#include "api/stream.h"
+#include "http/stream.h"
 
 char *build_folder(const struct config *c, const char *id); /* the caller's */
 /* An id that sorts behind all before, "01k5a9w3f0x7q2". The caller's. */

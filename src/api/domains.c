@@ -1,8 +1,8 @@
 /* Further host names of an app; a host belongs to at most one. */
-#include "api/body.h"
+#include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "model/names.h"
 
 int handle_domains_list(struct request *rq, struct err *err)

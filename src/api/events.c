@@ -1,8 +1,8 @@
 /* The audit log: the last ones, or those to come. */
-#include "api/fdwatch.h"
+#include "http/fdwatch.h"
 #include "api/handlers.h"
-#include "api/reply.h"
-#include "api/stream.h"
+#include "http/reply.h"
+#include "http/stream.h"
 
 enum {
     EVENTS_MAX = 1000,

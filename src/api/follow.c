@@ -15,7 +15,7 @@
 #include "api/handlers.h"
 #include "api/logs.h"
 #include "api/releases.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "base/time.h"

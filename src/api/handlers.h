@@ -2,7 +2,7 @@
 #ifndef API_HANDLERS_H
 #define API_HANDLERS_H
 
-#include "api/request.h"
+#include "http/request.h"
 
 #define ROUTE(method_, path_, handler, role_, summary_, request_, response_)                       \
     int handle_##handler(struct request *rq, struct err *err);

@@ -3,7 +3,7 @@
 #define API_LOGS_H
 
 #include "api/logread.h"
-#include "api/stream.h"
+#include "http/stream.h"
 
 struct log_tail;
 

@@ -1,6 +1,6 @@
 #include "api/openapi.h"
 
-#include "api/route.h"
+#include "http/route.h"
 
 static const char head[] =
     "# Generated from src/api/routes.h by `davit-openapi`; don't edit.\n"

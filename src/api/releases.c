@@ -1,9 +1,9 @@
 /* Releases: list, show, rollback. */
 #include "api/releases.h"
 
-#include "api/body.h"
+#include "http/body.h"
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "api/view.h"
 #include "os/file.h"
 

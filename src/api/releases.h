@@ -3,7 +3,7 @@
 #define API_RELEASES_H
 
 #include "api/change.h"
-#include "api/request.h"
+#include "http/request.h"
 
 /* Inside a change: the next release of the app, a copy of release `from` with these differences (0
  * or NULL: as it was), becomes the desired one, and what was left for the next release is dropped

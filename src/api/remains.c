@@ -1,8 +1,8 @@
 #include "api/remains.h"
 
 #include "api/handlers.h"
-#include "api/repo.h"
-#include "api/stream.h"
+#include "git/repo.h"
+#include "http/stream.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "base/time.h"

@@ -1,6 +1,6 @@
 /* The platform itself: what it is, how much of it there is, and whether it serves. */
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 
 #include "api/openapi.h"
 #include "api/remains.h"

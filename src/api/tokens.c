@@ -1,8 +1,8 @@
 /* Tokens: 256 random bits, shown once, stored as their SHA-256. */
-#include "api/body.h"
+#include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "base/time.h"
 #include "model/names.h"
 

@@ -1,8 +1,8 @@
 /* Users: who there is, and with which role. */
-#include "api/body.h"
+#include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "model/names.h"
 
 int handle_users_list(struct request *rq, struct err *err)

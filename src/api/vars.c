@@ -1,10 +1,10 @@
 /* Config variables: each change is a new revision, and where something is deployed a new release
  * with it. */
-#include "api/body.h"
+#include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
 #include "api/releases.h"
-#include "api/reply.h"
+#include "http/reply.h"
 #include "api/view.h"
 #include "model/names.h"
 #include "operator/current.h"

@@ -1,9 +1,9 @@
 /* What the api parses itself of a request: the JSON body, the Authorization header, the path; and a
  * line of a log. */
 #include "api/auth.h"
-#include "api/body.h"
+#include "http/body.h"
 #include "api/logread.h"
-#include "api/route.h"
+#include "http/route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

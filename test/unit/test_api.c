@@ -3,13 +3,13 @@
 #include "cm.h"
 
 #include "api/auth.h"
-#include "api/body.h"
-#include "api/hook/answer.h"
-#include "api/hook/refs.h"
-#include "api/hook/tar.h"
-#include "api/reply.h"
-#include "api/route.h"
-#include "api/shallow.h"
+#include "http/body.h"
+#include "git/hook/answer.h"
+#include "git/hook/refs.h"
+#include "git/hook/tar.h"
+#include "http/reply.h"
+#include "http/route.h"
+#include "git/shallow.h"
 
 /* --- routes ---------------------------------------------------------------------------------- */
 

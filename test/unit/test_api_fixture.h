@@ -5,7 +5,7 @@
 
 #include "cm.h"
 
-#include "api/hook/answer.h"
+#include "git/hook/answer.h"
 #include "model/config.h"
 #include "model/nouns.h"
 #include "store/store.h"

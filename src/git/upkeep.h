@@ -1,0 +1,14 @@
+/* Packing repositories, which git would do inside the push that makes it due: here some time after
+ * the last push, one repository at a time, with the least weight. */
+#ifndef GIT_UPKEEP_H
+#define GIT_UPKEEP_H
+
+#include "api/api.h"
+
+struct upkeep;
+
+struct upkeep *upkeep_new(uv_loop_t *loop, const struct config *c);
+void upkeep_free(struct upkeep *u); /* when the loop runs no more */
+void upkeep_later(struct api *api, const char *app);
+
+#endif

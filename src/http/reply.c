@@ -1,0 +1,144 @@
+#include "http/reply.h"
+
+static void separate(struct buf *b, const char *name)
+{
+    if (b->len && !strchr("{[", b->ptr[b->len - 1]))
+        buf_addc(b, ',');
+    if (name) {
+        json_add_string(b, str_of(name));
+        buf_addc(b, ':');
+    }
+}
+
+void reply_open(struct buf *b, const char *name, char bracket)
+{
+    separate(b, name);
+    buf_addc(b, bracket);
+}
+
+void reply_close(struct buf *b, char bracket) { buf_addc(b, bracket); }
+
+void reply_string(struct buf *b, const char *name, const char *value)
+{
+    separate(b, name);
+    json_add_string(b, value ? str_of(value) : STR(""));
+}
+
+void reply_int(struct buf *b, const char *name, int64_t value)
+{
+    separate(b, name);
+    buf_addf(b, "%lld", (long long)value);
+}
+
+void reply_bool(struct buf *b, const char *name, bool value)
+{
+    separate(b, name);
+    buf_adds(b, value ? "true" : "false");
+}
+
+void reply_noun(struct buf *b, const char *name, const struct schema *s, const void *value)
+{
+    separate(b, name);
+    model_encode(s, value, b);
+}
+
+void reply_noun_with(struct buf *b, const struct schema *s, const void *value, const char *name,
+                     const struct schema *extra_schema, const void *extra)
+{
+    reply_noun(b, NULL, s, value);
+    if (!extra)
+        return;
+    b->ptr[--b->len] = '\0'; /* its closing brace */
+    reply_noun(b, name, extra_schema, extra);
+    reply_close(b, '}');
+}
+
+void reply_map(struct buf *b, const char *name, const struct map *m)
+{
+    reply_open(b, name, '{');
+    for (size_t i = 0; i < m->n; i++)
+        reply_string(b, m->items[i].name, m->items[i].value);
+    reply_close(b, '}');
+}
+
+void reply_counts(struct buf *b, const char *name, const struct counts *c)
+{
+    reply_open(b, name, '{');
+    for (size_t i = 0; i < c->n; i++)
+        reply_int(b, c->items[i].name, c->items[i].n);
+    reply_close(b, '}');
+}
+
+/* --- sending --------------------------------------------------------------------------------- */
+
+bool reply_queue(struct request *rq, struct MHD_Response *response)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (rq->build_id)
+        MHD_add_response_header(response, "Davit-Build", rq->build_id);
+    enum MHD_Result r = MHD_queue_response(rq->connection, rq->status, response);
+    MHD_destroy_response(response);
+    return r == MHD_YES;
+}
+
+static struct MHD_Response *response_of(struct buf *text)
+{
+    size_t n = text->len;
+    return MHD_create_response_from_buffer(n, n ? buf_take(text) : (void *)"",
+                                           n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+}
+
+bool reply_send(struct request *rq)
+{
+    if (buf_check(&rq->out, "the answer", &rq->err) < 0)
+        return reply_error(rq);
+    if (streq(rq->content_type, "application/json") && rq->out.len)
+        buf_addc(&rq->out, '\n');
+    return reply_queue(rq, response_of(&rq->out));
+}
+
+/* git shows a text/plain error to its user, and nothing else; our hook asks for it. */
+static bool wants_text(struct request *rq)
+{
+    const char *accept = request_header(rq, MHD_HTTP_HEADER_ACCEPT);
+    return str_starts(str_of(rq->path), STR("/git/")) || (accept && streq(accept, "text/plain"));
+}
+
+static void error_as_text(struct request *rq)
+{
+    rq->content_type = "text/plain; charset=utf-8";
+    buf_addf(&rq->out, "%s\n", rq->err.msg);
+    if (rq->err.hint[0])
+        buf_addf(&rq->out, "%s\n", rq->err.hint);
+}
+
+static void error_as_json(struct request *rq)
+{
+    rq->content_type = "application/json";
+    reply_open(&rq->out, NULL, '{');
+    reply_string(&rq->out, "code", err_code_name(rq->err.code));
+    reply_string(&rq->out, "message", rq->err.msg);
+    reply_string(&rq->out, "hint", rq->err.hint);
+    reply_close(&rq->out, '}');
+    buf_addc(&rq->out, '\n');
+}
+
+bool reply_error(struct request *rq)
+{
+    rq->status = (unsigned)err_code_http(rq->err.code);
+    buf_reset(&rq->out);
+    rq->out.overflow = false;
+    if (wants_text(rq))
+        error_as_text(rq);
+    else
+        error_as_json(rq);
+    struct MHD_Response *response = response_of(&rq->out);
+    if (rq->err.code == ERR_UNAUTHENTICATED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                "Basic realm=\"Davit\"");
+    if (rq->err.code == ERR_METHOD)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+                                strchr(rq->err.hint, ' ') ? strchr(rq->err.hint, ' ') + 1 : "");
+    return reply_queue(rq, response);
+}

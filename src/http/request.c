@@ -1,0 +1,287 @@
+#include "http/request.h"
+
+#include "http/fdwatch.h"
+#include "git/git.h"
+#include "api/handlers.h"
+#include "http/reply.h"
+#include "http/server.h"
+#include "http/stream.h"
+#include "model/names.h"
+
+struct request *request_new(struct server *s, struct MHD_Connection *c, const char *method,
+                            const char *path)
+{
+    struct request *rq = xcalloc(1, sizeof(*rq));
+    rq->api = server_api(s);
+    rq->server = s;
+    rq->connection = c;
+    rq->method = xstrdup(method);
+    rq->path = xstrdup(path);
+    rq->body = BUF_CAP(BODY_MAX);
+    rq->out = BUF_CAP(REPLY_MAX);
+    rq->status = MHD_HTTP_OK;
+    rq->content_type = "application/json";
+    rq->link = &rq->api->requests;
+    if ((rq->next = rq->api->requests))
+        rq->next->link = &rq->next;
+    return *rq->link = rq;
+}
+
+void request_free(struct request *rq)
+{
+    if (!rq)
+        return;
+    if ((*rq->link = rq->next))
+        rq->next->link = rq->link;
+    fdwatch_free(rq->leash);
+    stream_free(rq->stream);
+    if (rq->release)
+        rq->release(rq);
+    for (size_t i = 0; i < ARRAY_LEN(rq->params); i++)
+        free(rq->params[i]);
+    identity_release(&rq->who);
+    buf_release(&rq->body);
+    buf_release(&rq->out);
+    free(rq->build_id);
+    free(rq->method);
+    free(rq->path);
+    free(rq);
+}
+
+/* --- what handlers ask ----------------------------------------------------------------------- */
+
+const char *request_header(struct request *rq, const char *name)
+{
+    return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
+}
+
+struct lookup {
+    const char *name, *value;
+};
+
+static enum MHD_Result look(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    (void)kind;
+    struct lookup *l = cls;
+    if (!streq(key, l->name))
+        return MHD_YES;
+    l->value = value ? value : "";
+    return MHD_NO;
+}
+
+const char *request_query(struct request *rq, const char *name)
+{
+    struct lookup l = {.name = name};
+    MHD_get_connection_values(rq->connection, MHD_GET_ARGUMENT_KIND, look, &l);
+    return l.value;
+}
+
+const char *request_param(struct request *rq, const char *name)
+{
+    return rq->params[route_param(rq->route, name)];
+}
+
+int request_number(struct request *rq, const char *name, uint64_t min, uint64_t max,
+                   uint64_t otherwise, uint64_t *ret, struct err *err)
+{
+    const char *text = request_query(rq, name);
+    if (!text) {
+        *ret = otherwise;
+        return 0;
+    }
+    int r = str_to_u64(str_of(text), min, max, ret, err);
+    return r < 0 ? err_wrap(err, "query parameter '%s'", name) : 0;
+}
+
+int request_app(struct request *rq, const struct app **ret, struct err *err)
+{
+    const char *name = request_param(rq, "app");
+    int r = app_name_check(name, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *key = key_app(name);
+    *ret = mirror_get(operator_mirror(rq->api->op), key, &app_schema, NULL);
+    if (*ret)
+        return 0;
+    err_set(err, ERR_NOT_FOUND, "there is no app '%s'", name);
+    return err_hint(err, "davit apps lists them; davit apps create %s makes it", name);
+}
+
+/* --- suspending ------------------------------------------------------------------------------ */
+
+static void on_hangup(void *arg)
+{
+    struct request *rq = arg;
+    rq->gone = true;
+    fdwatch_free(TAKE_PTR(rq->leash));
+    request_resume(rq);
+}
+
+void request_suspend(struct request *rq)
+{
+    if (rq->suspended)
+        return;
+    if (!rq->leash && !rq->gone) {
+        int fd =
+            MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        rq->leash = fdwatch_new(operator_loop(rq->api->op), fd, UV_DISCONNECT, on_hangup, rq);
+    }
+    rq->suspended = true;
+    MHD_suspend_connection(rq->connection);
+}
+
+void request_resume(struct request *rq)
+{
+    if (!rq->suspended)
+        return;
+    rq->suspended = false;
+    MHD_resume_connection(rq->connection);
+    server_kick(rq->server);
+}
+
+static void hang_up(struct request *rq)
+{
+    rq->gone = true;
+    request_resume(rq);
+}
+
+void requests_changed(struct api *api)
+{
+    for (struct request *rq = api->requests; rq; rq = rq->next) {
+        if (!rq->failed && !identity_holds(api, &rq->who))
+            hang_up(rq);
+        else if (rq->stream && rq->stream->ops->on_change)
+            stream_poke(rq->stream);
+    }
+}
+
+void requests_hang_up(struct api *api)
+{
+    for (struct request *rq = api->requests; rq; rq = rq->next)
+        hang_up(rq);
+}
+
+/* --- from headers to answer ------------------------------------------------------------------ */
+
+static int gather(struct request *rq, const char *data, size_t n, size_t *ret_taken,
+                  struct err *err)
+{
+    buf_add(&rq->body, data, n);
+    *ret_taken = n;
+    if (rq->body.overflow)
+        return err_set(err, ERR_TOO_LARGE, "the request is larger than %d KiB", BODY_MAX / 1024);
+    return 0;
+}
+
+static int call_handler(struct request *rq, struct err *err) { return rq->route->handler(rq, err); }
+
+static bool fail(struct request *rq)
+{
+    rq->failed = true;
+    return true;
+}
+
+static bool answer_error(struct request *rq)
+{
+    rq->answered = true;
+    return reply_error(rq);
+}
+
+static bool is_git(const struct request *rq) { return str_starts(str_of(rq->path), STR("/git/")); }
+
+/* Root of this machine may take what it likes; what a hook asks for is part of its push. */
+static bool is_counted(const struct identity *who)
+{
+    return who->user && !who->machine && !who->behalf;
+}
+
+/* One user must not take all connections. */
+static int check_share(const struct request *rq, struct err *err)
+{
+    int n = 0;
+    for (const struct request *other = rq->api->requests; other; other = other->next)
+        n += is_counted(&other->who) && streq(other->who.user, rq->who.user);
+    if (!is_counted(&rq->who) || n <= USER_REQUESTS_MAX)
+        return 0;
+    err_set(err, ERR_TOO_MANY, "%s has %d requests open already", rq->who.user, USER_REQUESTS_MAX);
+    return err_hint(err, "end some of them: followed logs and events count, too");
+}
+
+/* Who, where to, and whether they may. */
+static int admit(struct request *rq, struct err *err)
+{
+    int r = authenticate(rq, &rq->who, err);
+    if (r < 0 || (r = check_share(rq, err)) < 0)
+        return r;
+    if (is_git(rq))
+        return git_open(rq, err);
+    r = route_find(rq->method, rq->path, &rq->route, rq->params, err);
+    if (r < 0)
+        return r;
+    r = identity_need(&rq->who, rq->route->role, err);
+    if (r < 0)
+        return r;
+    rq->receive = gather;
+    rq->finish = call_handler;
+    return streq(rq->route->request, "tar") ? open_builds_create(rq, err) : 0;
+}
+
+static int unclean(struct err *err)
+{
+    return err_set(err, ERR_INVALID, "a NUL or another control character is in what was asked for");
+}
+
+/* Whether the answer comes before the body: who waits for "100 Continue" gets it instead; strangers
+ * and who has too much open already may not keep the connection by sending slowly. */
+static bool must_not_wait(struct request *rq)
+{
+    return request_header(rq, MHD_HTTP_HEADER_EXPECT) || !rq->who.user ||
+           rq->err.code == ERR_TOO_MANY;
+}
+
+bool request_begin(struct request *rq, bool clean)
+{
+    if ((clean ? admit(rq, &rq->err) : unclean(&rq->err)) == 0)
+        return true;
+    fail(rq);
+    return must_not_wait(rq) ? answer_error(rq) : true;
+}
+
+/* libmicrohttpd can answer only before a body or behind it: a user whose body may be large anyway
+ * gets to hear what was wrong. */
+static uint64_t patience(const struct request *rq)
+{
+    return (uint64_t)rq->api->config->upload_max << 21;
+}
+
+bool request_data(struct request *rq, const char *data, size_t *n)
+{
+    if (rq->gone)
+        return false;
+    if (rq->failed) {
+        rq->discarded += *n;
+        *n = 0;
+        return rq->discarded <= patience(rq);
+    }
+    size_t taken = 0;
+    if (rq->receive(rq, data, *n, &taken, &rq->err) < 0) {
+        *n = 0;
+        return fail(rq);
+    }
+    *n -= taken;
+    if (*n)
+        request_suspend(rq);
+    return true;
+}
+
+bool request_end(struct request *rq)
+{
+    if (rq->gone || rq->answered)
+        return !rq->gone;
+    if (!rq->failed && rq->finish(rq, &rq->err) < 0)
+        rq->failed = true;
+    if (rq->failed)
+        return answer_error(rq);
+    rq->answered = true;
+    return rq->stream ? stream_begin(rq->stream) : reply_send(rq);
+}
