@@ -206,15 +206,6 @@ static void tidy_up(struct builder *b, int64_t now)
 
 /* --- a pass ---------------------------------------------------------------------------------- */
 
-/* The two watches are apart: an app may be in the store before it is in the mirror. */
-static bool app_exists(struct op *op, const char *app)
-{
-    _cleanup_free_ char *key = key_app(app);
-    _cleanup_(kv_release) struct kv kv = {0};
-    return mirror_get(operator_mirror(op), key, &app_schema, NULL) ||
-           store_get(operator_store(op), key, &kv, NULL) == 0;
-}
-
 static struct candidate candidate_of(struct builder *b, const struct build *build)
 {
     _cleanup_free_ char *key = key_build_status(build->id);
@@ -228,8 +219,8 @@ static struct candidate candidate_of(struct builder *b, const struct build *buil
                           .job = !j        ? JOB_NONE
                                  : j->done ? JOB_DONE
                                            : JOB_RUNNING};
-    bool open = c.state == BUILD_QUEUED || c.state == BUILD_RUNNING;
-    c.app_exists = !open || app_exists(b->op, build->app);
+    _cleanup_free_ char *app = key_app(build->app);
+    c.app_exists = mirror_get(operator_mirror(b->op), app, &app_schema, NULL) != NULL;
     return c;
 }
 

@@ -5,13 +5,6 @@
 #include "base/log.h"
 #include "base/time.h"
 
-struct watched {
-    struct op *op;
-    const char *prefix;
-    struct watch *watch;
-    uv_poll_t poll;
-};
-
 struct op {
     const struct operator_desc *desc;
     const struct config *config;
@@ -19,8 +12,8 @@ struct op {
     uv_loop_t loop;
     struct store *store;
     struct mirror *mirror;
-    struct watched *watched;
-    size_t n_watched;
+    struct watch *watch; /* on all prefixes: what one transaction wrote is seen in one pass */
+    uv_poll_t watch_poll;
     uv_prepare_t before_wait; /* runs the pass once all that is ready was taken in */
     uv_idle_t not_idle;       /* keeps the loop from waiting while a pass is due */
     uv_timer_t alarm;
@@ -106,13 +99,14 @@ static void fail(struct op *op, const char *doing, const struct err *err)
 
 /* --- watching -------------------------------------------------------------------------------- */
 
-static int list(struct op *op, const char *prefix, int64_t *ret_revision, struct err *err)
+static int list(struct op *op, int64_t *ret_revision, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
-    int r = store_list(op->store, prefix, &l, err);
+    int r = store_list_many(op->store, op->desc->prefixes, &l, err);
     if (r < 0)
         return r;
-    mirror_forget(op->mirror, prefix, l.revision);
+    for (size_t i = 0; op->desc->prefixes[i]; i++)
+        mirror_forget(op->mirror, op->desc->prefixes[i], l.revision);
     for (size_t i = 0; i < l.n; i++)
         mirror_apply(op->mirror, &l.items[i]);
     *ret_revision = l.revision;
@@ -121,56 +115,56 @@ static int list(struct op *op, const char *prefix, int64_t *ret_revision, struct
 
 static void on_watch(uv_poll_t *poll, int status, int events);
 
-static int follow(struct watched *w, struct err *err)
+static int follow(struct op *op, struct err *err)
 {
-    struct op *op = w->op;
     int64_t revision;
-    int r = list(op, w->prefix, &revision, err);
-    if (r < 0 || (r = store_watch(op->store, w->prefix, revision + 1, &w->watch, err)) < 0)
-        return err_wrap(err, "watching %s", w->prefix);
-    uv_poll_init(&op->loop, &w->poll, watch_fd(w->watch));
-    w->poll.data = w;
-    uv_poll_start(&w->poll, UV_READABLE, on_watch);
+    int r = list(op, &revision, err);
+    if (r < 0 ||
+        (r = store_watch_many(op->store, op->desc->prefixes, revision + 1, &op->watch, err)) < 0)
+        return err_wrap(err, "watching the store");
+    uv_poll_init(&op->loop, &op->watch_poll, watch_fd(op->watch));
+    op->watch_poll.data = op;
+    uv_poll_start(&op->watch_poll, UV_READABLE, on_watch);
     operator_poke(op);
     return 0;
 }
 
 static void on_unfollowed(uv_handle_t *handle)
 {
-    struct watched *w = handle->data;
+    struct op *op = handle->data;
     struct err err;
-    if (follow(w, &err) < 0)
-        fail(w->op, "the store", &err);
+    if (follow(op, &err) < 0)
+        fail(op, "the store", &err);
 }
 
-static void unfollow(struct watched *w)
+static void unfollow(struct op *op)
 {
-    uv_poll_stop(&w->poll);
-    watch_close(TAKE_PTR(w->watch));
-    uv_close((uv_handle_t *)&w->poll, on_unfollowed);
+    uv_poll_stop(&op->watch_poll);
+    watch_close(TAKE_PTR(op->watch));
+    uv_close((uv_handle_t *)&op->watch_poll, on_unfollowed);
 }
 
 /* Takes in all that is there. 0, or the error the watch ended with. */
-static int drain(struct watched *w, struct err *err)
+static int drain(struct op *op, struct err *err)
 {
     struct kv kv = {0};
     int r;
-    while ((r = watch_next(w->watch, &kv, err)) > 0) {
-        if (mirror_apply(w->op->mirror, &kv))
-            operator_poke(w->op);
+    while ((r = watch_next(op->watch, &kv, err)) > 0) {
+        if (mirror_apply(op->mirror, &kv))
+            operator_poke(op);
         kv_release(&kv);
     }
     return r;
 }
 
-static void take_in(struct watched *w)
+static void take_in(struct op *op)
 {
     struct err err;
-    int r = w->watch ? drain(w, &err) : 0;
+    int r = op->watch ? drain(op, &err) : 0;
     if (r == -ERR_COMPACTED) /* we were too slow: list again */
-        unfollow(w);
+        unfollow(op);
     else if (r < 0)
-        fail(w->op, "watching the store", &err);
+        fail(op, "watching the store", &err);
 }
 
 static void on_watch(uv_poll_t *poll, int status, int events)
@@ -180,8 +174,7 @@ static void on_watch(uv_poll_t *poll, int status, int events)
     take_in(poll->data);
 }
 
-/* What was written comes back through the watches, read before the next pass, so that it sees it.
- */
+/* What was written comes back through the watch, read before the next pass, so that it sees it. */
 static void flush(struct op *op)
 {
     if (!op->n_queue)
@@ -201,8 +194,7 @@ static void flush(struct op *op)
     }
     free(results);
     op->n_queue = 0;
-    for (size_t i = 0; i < op->n_watched; i++)
-        take_in(&op->watched[i]);
+    take_in(op);
 }
 
 static void on_before_wait(uv_prepare_t *prepare)
@@ -247,13 +239,8 @@ static void init_handles(struct op *op)
 static int begin(struct op *op, struct err *err)
 {
     int r = store_open(op->config->store_url, &op->store, err);
-    while (op->desc->prefixes[op->n_watched])
-        op->n_watched++;
-    op->watched = xcalloc(op->n_watched, sizeof(*op->watched));
-    for (size_t i = 0; !r && i < op->n_watched; i++) {
-        op->watched[i] = (struct watched){.op = op, .prefix = op->desc->prefixes[i]};
-        r = follow(&op->watched[i], err);
-    }
+    if (!r)
+        r = follow(op, err);
     if (!r && op->desc->start)
         r = op->desc->start(op, op->ctx, err);
     return r;
@@ -270,11 +257,9 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
     else
         uv_run(&op.loop, UV_RUN_DEFAULT);
     /* The process ends now; only the store wants an orderly farewell. */
-    for (size_t i = 0; i < op.n_watched; i++)
-        watch_close(op.watched[i].watch);
+    watch_close(op.watch);
     store_close(op.store);
     mirror_free(op.mirror);
-    free(op.watched);
     free(op.queue);
     return op.failed ? 1 : 0;
 }

@@ -21,16 +21,17 @@ struct store_ops {
     int (*open)(const char *rest, struct store **ret, struct err *err);
     void (*close)(struct store *s);
     int (*get)(struct store *s, const char *key, struct kv *ret, struct err *err);
-    int (*list)(struct store *s, const char *prefix, struct kv_list *ret, struct err *err);
+    int (*list)(struct store *s, const char *const *prefixes, struct kv_list *ret, struct err *err);
     int (*revision)(struct store *s, int64_t *ret, struct err *err);
     /* Carries out n transactions durably. results[i] is what became of txns[i] (0, -ERR_CONFLICT,
      * -ERR_NOT_FOUND for a lease that is gone), err then explains the last that failed. Negative
      * only if none was carried out. */
     int (*commit)(struct store *s, const struct txn *txns, size_t n, int *results,
                   int64_t *ret_revision, struct err *err);
-    int (*watch)(struct store *s, const char *prefix, int64_t from, struct watch **ret,
+    int (*watch)(struct store *s, const char *const *prefixes, int64_t from, struct watch **ret,
                  struct err *err);
     int (*watch_next)(struct watch *w, struct kv *ret, struct err *err);
+    int64_t (*watch_revision)(const struct watch *w);
     void (*watch_close)(struct watch *w);
     int (*compact)(struct store *s, int64_t revision, struct err *err);
     int (*lease_grant)(struct store *s, int64_t ttl_s, int64_t *ret_lease, struct err *err);

@@ -212,6 +212,7 @@ const struct store_ops store_sqlite = {
     .commit = sqlite_commit,
     .watch = sqlite_watch,
     .watch_next = sqlite_watch_next,
+    .watch_revision = sqlite_watch_revision,
     .watch_close = sqlite_watch_close,
     .compact = sqlite_compact,
     .lease_grant = sqlite_lease_grant,

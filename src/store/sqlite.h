@@ -103,7 +103,8 @@ const char *sql_text(struct sqlite_store *s, enum sql q, int column);
 void sql_row_kv(struct sqlite_store *s, enum sql q, struct kv *ret);
 
 int sqlite_get(struct store *store, const char *key, struct kv *ret, struct err *err);
-int sqlite_list(struct store *store, const char *prefix, struct kv_list *ret, struct err *err);
+int sqlite_list(struct store *store, const char *const *prefixes, struct kv_list *ret,
+                struct err *err);
 int sqlite_revision(struct store *store, int64_t *ret, struct err *err);
 
 /* -- writing (sqlite_write.c) -- */
@@ -144,9 +145,10 @@ int sqlite_lease_expire(struct sqlite_write *w, struct err *err);
 bool sqlite_lease_settle(struct sqlite_store *s);
 /* -- watching (sqlite_watch.c) -- */
 
-int sqlite_watch(struct store *store, const char *prefix, int64_t from, struct watch **ret,
+int sqlite_watch(struct store *store, const char *const *prefixes, int64_t from, struct watch **ret,
                  struct err *err);
 int sqlite_watch_next(struct watch *watch, struct kv *ret, struct err *err);
+int64_t sqlite_watch_revision(const struct watch *watch);
 void sqlite_watch_close(struct watch *watch);
 
 #endif

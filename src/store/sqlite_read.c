@@ -120,14 +120,17 @@ int sqlite_get(struct store *store, const char *key, struct kv *ret, struct err 
     return 0;
 }
 
-static int list_rows(struct sqlite_store *s, struct kv_list *l, struct err *err)
+static int list_rows(struct sqlite_store *s, const char *prefix, struct kv_list *l, size_t *size,
+                     struct err *err)
 {
-    size_t size = 0;
+    _cleanup_free_ char *end = prefix_end(prefix);
     int r;
+    bind_text(s, SQL_LIST, 1, prefix);
+    bind_text(s, SQL_LIST, 2, end);
     while ((r = sql_step(s, SQL_LIST, err)) > 0) {
-        if (l->n == size) {
-            size = size ? 2 * size : 16;
-            l->items = xrealloc(l->items, size * sizeof(*l->items));
+        if (l->n == *size) {
+            *size = MAX(2 * *size, (size_t)16);
+            l->items = xrealloc(l->items, *size * sizeof(*l->items));
         }
         sql_row_kv(s, SQL_LIST, &l->items[l->n++]);
     }
@@ -145,21 +148,20 @@ int sqlite_revision(struct store *store, int64_t *ret, struct err *err)
     return r;
 }
 
-int sqlite_list(struct store *store, const char *prefix, struct kv_list *ret, struct err *err)
+int sqlite_list(struct store *store, const char *const *prefixes, struct kv_list *ret,
+                struct err *err)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     _cleanup_(kv_list_release) struct kv_list l = {0};
-    _cleanup_free_ char *end = prefix_end(prefix);
     int64_t newest = 0;
+    size_t size = 0;
     sqlite_lease_settle(s);
     int r = sql_run(s, SQL_BEGIN_READ, err);
     if (r < 0)
         return r;
-    bind_text(s, SQL_LIST, 1, prefix);
-    bind_text(s, SQL_LIST, 2, end);
     r = sql_integer(s, SQL_NEWEST, &newest, err);
-    if (r == 0)
-        r = list_rows(s, &l, err);
+    for (size_t i = 0; r == 0 && prefixes[i]; i++)
+        r = list_rows(s, prefixes[i], &l, &size, err);
     sql_run(s, SQL_COMMIT, NULL); /* ends a read: nothing there can fail */
     if (r < 0)
         return r;

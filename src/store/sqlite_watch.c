@@ -22,8 +22,7 @@ enum {
 struct sqlite_watch {
     struct watch watch;
     struct sqlite_watch *next;
-    char *prefix;
-    size_t prefix_len;
+    struct strv prefixes;
     int64_t seen; /* id of the last change looked at */
     int poke;     /* eventfd; readable while there may be unread changes */
     bool behind;
@@ -91,9 +90,17 @@ static int hear(struct sqlite_store *s, struct err *err)
 
 static int compacted(const struct sqlite_watch *w, struct err *err)
 {
-    return err_set(err, ERR_COMPACTED,
-                   "the changes under %s after revision %lld are no longer kept", w->prefix,
-                   (long long)id_revision(w->seen));
+    return err_set(
+        err, ERR_COMPACTED, "the changes under %s after revision %lld are no longer kept",
+        w->prefixes.n ? w->prefixes.items[0] : "nothing", (long long)id_revision(w->seen));
+}
+
+static bool is_watched(const struct sqlite_watch *w, const char *key)
+{
+    for (size_t i = 0; i < w->prefixes.n; i++)
+        if (str_starts(str_of(key), str_of(w->prefixes.items[i])))
+            return true;
+    return false;
 }
 
 /* Looks at the row that CHANGES stands on; adds the bytes it keeps to *bytes. */
@@ -101,7 +108,7 @@ static void take_row(struct sqlite_watch *w, size_t *bytes)
 {
     struct sqlite_store *s = store_of(w);
     w->seen = sqlite3_column_int64(s->sql[SQL_CHANGES], 0);
-    if (strncmp(sql_text(s, SQL_CHANGES, 1), w->prefix, w->prefix_len) != 0)
+    if (!is_watched(w, sql_text(s, SQL_CHANGES, 1)))
         return;
     struct kv *kv = &w->batch[w->n++];
     sql_row_kv(s, SQL_CHANGES, kv);
@@ -152,6 +159,13 @@ int sqlite_watch_next(struct watch *watch, struct kv *ret, struct err *err)
     return 1;
 }
 
+int64_t sqlite_watch_revision(const struct watch *watch)
+{
+    const struct sqlite_watch *w = (const struct sqlite_watch *)watch;
+    bool within = w->behind || w->taken < w->n; /* perhaps in the midst of a transaction */
+    return id_revision(w->seen) - within;
+}
+
 static int add_to(int epoll, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -170,20 +184,18 @@ static int open_fds(struct sqlite_watch *w, struct err *err)
     w->watch.fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->alarm < 0 || w->poke < 0 || w->watch.fd < 0 || add_to(w->watch.fd, s->bell.ear) < 0 ||
         add_to(w->watch.fd, s->alarm) < 0 || add_to(w->watch.fd, w->poke) < 0)
-        return err_errno(err, "opening a watch on %s", w->prefix);
+        return err_errno(err, "opening a watch");
     return 0;
 }
 
-int sqlite_watch(struct store *store, const char *prefix, int64_t from, struct watch **ret,
+int sqlite_watch(struct store *store, const char *const *prefixes, int64_t from, struct watch **ret,
                  struct err *err)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     struct sqlite_watch *w = xcalloc(1, sizeof(*w));
-    *w = (struct sqlite_watch){.watch = {.store = store, .fd = -1},
-                               .next = s->watches,
-                               .prefix = xstrdup(prefix),
-                               .prefix_len = strlen(prefix),
-                               .poke = -1};
+    *w = (struct sqlite_watch){.watch = {.store = store, .fd = -1}, .next = s->watches, .poke = -1};
+    for (size_t i = 0; prefixes[i]; i++)
+        strv_add(&w->prefixes, prefixes[i]);
     s->watches = w;
     int64_t newest;
     int r = open_fds(w, err);
@@ -212,6 +224,6 @@ void sqlite_watch_close(struct watch *watch)
         kv_release(&w->batch[w->taken++]);
     closep(&w->watch.fd);
     closep(&w->poke);
-    free(w->prefix);
+    strv_release(&w->prefixes);
     free(w);
 }

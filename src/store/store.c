@@ -41,10 +41,24 @@ int store_get(struct store *s, const char *key, struct kv *ret, struct err *err)
     return r < 0 ? r : s->ops->get(s, key, ret, err);
 }
 
+static int prefixes_check(const char *const *prefixes, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; !r && prefixes[i]; i++)
+        r = key_check(prefixes[i], "prefix", err);
+    return r;
+}
+
+int store_list_many(struct store *s, const char *const *prefixes, struct kv_list *ret,
+                    struct err *err)
+{
+    int r = prefixes_check(prefixes, err);
+    return r < 0 ? r : s->ops->list(s, prefixes, ret, err);
+}
+
 int store_list(struct store *s, const char *prefix, struct kv_list *ret, struct err *err)
 {
-    int r = key_check(prefix, "prefix", err);
-    return r < 0 ? r : s->ops->list(s, prefix, ret, err);
+    return store_list_many(s, (const char *const[]){prefix, NULL}, ret, err);
 }
 
 int store_revision(struct store *s, int64_t *ret, struct err *err)
@@ -77,15 +91,21 @@ int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *resul
     return s->ops->commit(s, txns, n, results, &revision, err);
 }
 
-int store_watch(struct store *s, const char *prefix, int64_t from, struct watch **ret,
-                struct err *err)
+int store_watch_many(struct store *s, const char *const *prefixes, int64_t from, struct watch **ret,
+                     struct err *err)
 {
-    int r = key_check(prefix, "prefix", err);
+    int r = prefixes_check(prefixes, err);
     if (r < 0)
         return r;
     if (from < 0)
         return err_set(err, ERR_INVALID, "can't watch from a negative revision");
-    return s->ops->watch(s, prefix, from, ret, err);
+    return s->ops->watch(s, prefixes, from, ret, err);
+}
+
+int store_watch(struct store *s, const char *prefix, int64_t from, struct watch **ret,
+                struct err *err)
+{
+    return store_watch_many(s, (const char *const[]){prefix, NULL}, from, ret, err);
 }
 
 int watch_fd(const struct watch *w) { return w->fd; }
@@ -94,6 +114,8 @@ int watch_next(struct watch *w, struct kv *ret, struct err *err)
 {
     return w->store->ops->watch_next(w, ret, err);
 }
+
+int64_t watch_revision(const struct watch *w) { return w->store->ops->watch_revision(w); }
 
 void watch_close(struct watch *w)
 {

@@ -45,7 +45,7 @@ struct kv {
 void kv_release(struct kv *kv);
 
 struct kv_list {
-    struct kv *items; /* sorted by key */
+    struct kv *items; /* prefix by prefix, each sorted by key */
     size_t n;
     int64_t revision; /* the store's revision this list is true at: watch from revision + 1 */
 };
@@ -57,6 +57,9 @@ int store_get(struct store *s, const char *key, struct kv *ret, struct err *err)
 /* All keys that start with `prefix`; an empty result is no error. A prefix is bytes, not a folder:
  * end it with a slash where "/apps/shop" should not mean "/apps/shop2". */
 int store_list(struct store *s, const char *prefix, struct kv_list *ret, struct err *err);
+/* All keys under several prefixes (NULL-terminated, none within another) at one revision. */
+int store_list_many(struct store *s, const char *const *prefixes, struct kv_list *ret,
+                    struct err *err);
 /* The newest revision; 0 for a store nothing was ever written to. */
 int store_revision(struct store *s, int64_t *ret, struct err *err);
 
@@ -96,12 +99,21 @@ int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *resul
 struct watch;
 int store_watch(struct store *s, const char *prefix, int64_t from, struct watch **ret,
                 struct err *err);
+/* The same on several prefixes (NULL-terminated, none within another): their changes come in one
+ * order. */
+int store_watch_many(struct store *s, const char *const *prefixes, int64_t from, struct watch **ret,
+                     struct err *err);
 /* Polls readable when watch_next may have something. Owned by the watch. */
 int watch_fd(const struct watch *w);
 /* 1: `ret` holds the next change (the caller's: kv_release), 0: none for now, negative: error.
  * Deleted keys have value NULL and mod_rev = the revision that deleted them. Changes of one
- * transaction come in the order it wrote them. Never waits for changes. Call until it returns 0. */
+ * transaction come in the order it wrote them. Never waits for changes. Call until it returns 0:
+ * never between two changes of one transaction. */
 int watch_next(struct watch *w, struct kv *ret, struct err *err);
+/* Up to this revision everything has been returned. After watch_next returned 0 it is, sooner or
+ * later, the store's newest, whether that changed a key under the prefixes or not; on SQLite it is
+ * at least what was committed before the call. */
+int64_t watch_revision(const struct watch *w);
 void watch_close(struct watch *w); /* before its store is closed */
 DEFINE_CLEANUP(struct watch *, watch_close)
 

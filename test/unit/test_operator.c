@@ -83,41 +83,66 @@ static void count_reconcile(struct op *op, void *ctx, int64_t now)
     operator_poke(op);
 }
 
+#define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* A Davit's settings and store, in a fresh folder. */
+struct world {
+    char root[32];
+    struct config config;
+    struct store *store;
+    struct err err;
+};
+
+static int setup(void **state)
+{
+    struct world *w = *state = xcalloc(1, sizeof(*w));
+    memcpy(w->root, "/tmp/davit-op-XXXXXX", sizeof("/tmp/davit-op-XXXXXX"));
+    assert_non_null(mkdtemp(w->root));
+    assert_ok(config_parse(w->root, STR(""), &w->config, &w->err), w->err);
+    _cleanup_free_ char *dir = path_join(w->config.state, "store");
+    assert_ok(dir_make(dir, 0755, &w->err), w->err);
+    assert_ok(store_open(w->config.store_url, &w->store, &w->err), w->err);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    store_close(w->store);
+    config_release(&w->config);
+    assert_ok(dir_remove(w->root, &w->err), w->err);
+    free(w);
+    return 0;
+}
+
+static void put(struct world *w, const char *key, const char *value)
+{
+    _cleanup_(txn_release) struct txn t = {0};
+    txn_put(&t, key, str_of(value), 0);
+    assert_ok(store_txn(w->store, &t, NULL, &w->err), w->err);
+}
+
 static void an_operator_converges_and_sees_its_own_writes(void **state)
 {
-    (void)state;
-    struct err err;
-    char root[] = "/tmp/davit-op-XXXXXX";
-    assert_non_null(mkdtemp(root));
-    struct config config;
-    assert_ok(config_parse(root, STR(""), &config, &err), err);
-    _cleanup_free_ char *store = path_join(config.state, "store");
-    assert_ok(dir_make(store, 0755, &err), err);
-    struct store *s;
-    assert_ok(store_open(config.store_url, &s, &err), err);
-    _cleanup_(txn_release) struct txn t = {0};
-    txn_put(&t, "/apps/x/desired", STR("{\"release\":0,\"generation\":0}"), 0);
-    assert_ok(store_txn(s, &t, NULL, &err), err);
-
+    struct world *w = *state;
+    put(w, "/apps/x/desired", "{\"release\":0,\"generation\":0}");
     static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
-    struct operator_desc d = {"count", prefixes, count_start, count_reconcile, NULL};
+    struct operator_desc d = {
+        .name = "count", .prefixes = prefixes, .start = count_start, .reconcile = count_reconcile};
     struct counter c = {0};
-    assert_int_equal(operator_run(&d, &config, &c), 0);
+    assert_int_equal(operator_run(&d, &w->config, &c), 0);
     assert_true(c.started);
     assert_int_equal(c.passes, 4);
     int64_t revision;
-    assert_ok(store_revision(s, &revision, &err), err);
+    assert_ok(store_revision(w->store, &revision, &w->err), w->err);
     assert_int_equal(revision, 4); /* exactly three writes: none was planned on stale sight */
-    store_close(s);
-    config_release(&config);
-    assert_ok(dir_remove(root, &err), err);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mirror_keeps_the_newest),
-        cmocka_unit_test(an_operator_converges_and_sees_its_own_writes),
+        WORLD_TEST(an_operator_converges_and_sees_its_own_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

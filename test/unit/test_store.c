@@ -389,6 +389,47 @@ static void test_watch_knows_its_prefix(void **state)
     expect_no_event(f, one);
 }
 
+static void test_watch_of_several_prefixes_is_one_order(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(watch_closep) struct watch *w = NULL;
+    const char *const prefixes[] = {key(f, "a/"), key(f, "c/"), NULL};
+    assert_ok(f, store_watch_many(f->s, prefixes, 0, &w, &f->err));
+    int64_t first = put(f, "c/1", "1"), between = put(f, "b/1", "no"), rev;
+    _cleanup_(txn_release) struct txn t = {0};
+    txn_put(&t, key(f, "c/2"), STR("2"), 0);
+    txn_put(&t, key(f, "b/2"), STR("no"), 0);
+    txn_put(&t, key(f, "a/1"), STR("3"), 0);
+    assert_ok(f, store_txn(f->s, &t, &rev, &f->err));
+    assert_true(watch_revision(w) < first);
+    expect_event(f, w, first, "c/1", "1");
+    expect_event(f, w, rev, "c/2", "2");
+    assert_in_range(watch_revision(w), first - 1, rev - 1); /* it has only begun */
+    expect_event(f, w, rev, "a/1", "3");
+    expect_no_event(f, w);
+    assert_int_equal(watch_revision(w), rev);
+    assert_true(between < rev);
+    int64_t elsewhere = put(f, "b/3", "no");
+    expect_no_event(f, w);
+    assert_int_equal(watch_revision(w), elsewhere);
+}
+
+static void test_list_of_several_prefixes(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(kv_list_release) struct kv_list l = {0};
+    const char *const prefixes[] = {key(f, "c/"), key(f, "x/"), key(f, "a/"), NULL};
+    put(f, "a/1", "1");
+    put(f, "b/1", "2");
+    put(f, "c/2", "3");
+    put(f, "c/1", "4");
+    assert_ok(f, store_list_many(f->s, prefixes, &l, &f->err));
+    assert_int_equal(l.n, 3);
+    assert_string_equal(l.items[0].key, key(f, "c/1"));
+    assert_string_equal(l.items[1].key, key(f, "c/2"));
+    assert_string_equal(l.items[2].key, key(f, "a/1"));
+}
+
 static void test_watch_keeps_the_order_within(void **state)
 {
     struct fixture *f = *state;
@@ -629,6 +670,8 @@ int main(void)
         FIXTURE_TEST(test_watch_from_the_future),
         FIXTURE_TEST(test_watch_knows_its_prefix),
         FIXTURE_TEST(test_watch_keeps_the_order_within),
+        FIXTURE_TEST(test_watch_of_several_prefixes_is_one_order),
+        FIXTURE_TEST(test_list_of_several_prefixes),
         FIXTURE_TEST(test_watch_hears_no_failed_transaction),
         FIXTURE_TEST(test_every_watch_is_woken),
         FIXTURE_TEST(test_a_watch_closed_amid_its_events),
