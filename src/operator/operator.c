@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "operator/dirty.h"
 
 struct op {
     const struct operator_desc *desc;
@@ -12,6 +13,7 @@ struct op {
     uv_loop_t loop;
     struct store *store;
     struct mirror *mirror;
+    struct dirty dirty;
     struct watch *watch; /* on all prefixes: what one transaction wrote is seen in one pass */
     uv_poll_t watch_poll;
     uv_prepare_t before_wait; /* runs the pass once all that is ready was taken in */
@@ -52,6 +54,37 @@ void operator_wake_at(struct op *op, int64_t mono_ms)
     int64_t in = mono_ms - time_mono_ms();
     uv_update_time(&op->loop);
     uv_timer_start(&op->alarm, on_alarm, in > 0 ? (uint64_t)in : 0, 0);
+}
+
+/* --- subjects -------------------------------------------------------------------------------- */
+
+bool subject_app(const char *key, struct str *ret)
+{
+    struct str rest = str_of(key + 1);
+    str_cut(&rest, '/');
+    *ret = str_cut(&rest, '/');
+    return ret->len > 0;
+}
+
+static void key_changed(struct op *op, const char *key)
+{
+    struct str subject;
+    if (op->desc->subject && op->desc->subject(key, &subject))
+        dirty_add(&op->dirty, subject);
+}
+
+const char *operator_take(struct op *op) { return dirty_take(&op->dirty); }
+
+void operator_touch(struct op *op, const char *subject)
+{
+    dirty_add(&op->dirty, str_of(subject));
+    operator_poke(op);
+}
+
+void operator_touch_at(struct op *op, const char *subject, int64_t mono_ms)
+{
+    dirty_add_at(&op->dirty, str_of(subject), mono_ms);
+    operator_wake_at(op, mono_ms);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -99,16 +132,26 @@ static void fail(struct op *op, const char *doing, const struct err *err)
 
 /* --- watching -------------------------------------------------------------------------------- */
 
+static void touch_all(struct op *op, const char *prefix)
+{
+    for (struct mirror_iter i = mirror_iter(op->mirror, prefix); mirror_next(&i);)
+        key_changed(op, i.key);
+}
+
 static int list(struct op *op, int64_t *ret_revision, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
     int r = store_list_many(op->store, op->desc->prefixes, &l, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; op->desc->prefixes[i]; i++)
+    for (size_t i = 0; op->desc->prefixes[i]; i++) {
+        touch_all(op, op->desc->prefixes[i]);
         mirror_forget(op->mirror, op->desc->prefixes[i], l.revision);
-    for (size_t i = 0; i < l.n; i++)
+    }
+    for (size_t i = 0; i < l.n; i++) {
+        key_changed(op, l.items[i].key);
         mirror_apply(op->mirror, &l.items[i]);
+    }
     *ret_revision = l.revision;
     return 0;
 }
@@ -150,6 +193,7 @@ static int drain(struct op *op, struct err *err)
     struct kv kv = {0};
     int r;
     while ((r = watch_next(op->watch, &kv, err)) > 0) {
+        key_changed(op, kv.key);
         if (mirror_apply(op->mirror, &kv))
             operator_poke(op);
         kv_release(&kv);
@@ -177,14 +221,16 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 /* What was written comes back through the watch, read before the next pass, so that it sees it. */
 static void flush(struct op *op)
 {
+    bool done = true;
     if (!op->n_queue)
-        return;
+        return dirty_settle(&op->dirty, done);
     struct err err;
     int *results = xcalloc(op->n_queue, sizeof(*results));
     if (store_txn_many(op->store, op->queue, op->n_queue, results, &err) < 0) {
         /* Nothing was written. The next pass plans the same again: give what is full time to empty.
          */
         log_error("writing to the store: %s", err.msg);
+        done = false;
         operator_wake_at(op, time_mono_ms() + 500);
     }
     for (size_t i = 0; i < op->n_queue; i++) {
@@ -194,6 +240,7 @@ static void flush(struct op *op)
     }
     free(results);
     op->n_queue = 0;
+    dirty_settle(&op->dirty, done);
     take_in(op);
 }
 
@@ -204,7 +251,10 @@ static void on_before_wait(uv_prepare_t *prepare)
         return;
     op->due = false;
     uv_idle_stop(&op->not_idle);
-    op->desc->reconcile(op, op->ctx, time_mono_ms());
+    int64_t now = time_mono_ms(), next = dirty_due(&op->dirty, now);
+    if (next != INT64_MAX)
+        operator_wake_at(op, next);
+    op->desc->reconcile(op, op->ctx, now);
     flush(op);
 }
 
@@ -256,10 +306,13 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
         fail(&op, "starting", &err);
     else
         uv_run(&op.loop, UV_RUN_DEFAULT);
-    /* The process ends now; only the store wants an orderly farewell. */
+    /* The process ends now; only the store wants an orderly farewell, and signals know of us. */
+    uv_signal_stop(&op.term);
+    uv_signal_stop(&op.interrupt);
     watch_close(op.watch);
     store_close(op.store);
     mirror_free(op.mirror);
+    dirty_release(&op.dirty);
     free(op.queue);
     return op.failed ? 1 : 0;
 }

@@ -16,7 +16,10 @@ struct op;
 
 struct operator_desc {
     const char *name;
-    const char *const *prefixes; /* what it watches, NULL-terminated */
+    const char *const *prefixes; /* what it watches, NULL-terminated; none within another */
+    /* The subject that a key is of (dirty.h), and whether it is of any: what a change of the key
+     * makes dirty. NULL: nothing is; a pass looks at everything. */
+    bool (*subject)(const char *key, struct str *ret);
     /* Once, when the mirror is first full: set up, adopt what already runs. An error ends the
      * program. */
     int (*start)(struct op *op, void *ctx, struct err *err);
@@ -40,6 +43,19 @@ struct store *operator_store(struct op *op);
 void operator_poke(struct op *op);
 /* Another pass at the latest at mono_ms; the earliest one asked for counts. */
 void operator_wake_at(struct op *op, int64_t mono_ms);
+
+/* Passes that look only at what changed. Dirty are all subjects at first and after a fresh list,
+ * then those of which a key changed or that were touched. A pass takes them one by one:
+ *     for (const char *app; (app = operator_take(op));) …
+ * If what the pass writes can't be written, they are dirty again. The name is valid until the pass
+ * is over. */
+const char *operator_take(struct op *op);
+/* Something outside the store changed of it: dirty, and another pass soon. */
+void operator_touch(struct op *op, const char *subject);
+/* The same at mono_ms, unless it is taken before; the earliest one asked for counts. */
+void operator_touch_at(struct op *op, const char *subject, int64_t mono_ms);
+/* For `subject` where all prefixes are of apps: /apps/A/…, /instances/A/… are of A. */
+bool subject_app(const char *key, struct str *ret);
 
 /* Queue a write for the end of the pass: it happens only if the key is still as the mirror has it.
  * One that lost against somebody else is dropped: the watch brings the new value and with it

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "model/nouns.h"
+#include "operator/dirty.h"
 #include "operator/operator.h"
 #include "os/file.h"
 
@@ -138,10 +139,117 @@ static void an_operator_converges_and_sees_its_own_writes(void **state)
     assert_int_equal(revision, 4); /* exactly three writes: none was planned on stale sight */
 }
 
+static void what_is_dirty_is_taken_once(void **state)
+{
+    (void)state;
+    struct dirty d = {0};
+    dirty_add(&d, STR("shop"));
+    dirty_add(&d, STR("shop2"));
+    dirty_add(&d, STR("blog"));
+    dirty_add(&d, STR("shop"));
+    assert_string_equal(dirty_take(&d), "blog");
+    dirty_add(&d, STR("a")); /* before the one just taken: for the next pass */
+    dirty_add(&d, STR("shop1"));
+    assert_string_equal(dirty_take(&d), "shop");
+    dirty_add(&d, STR("shop"));
+    assert_string_equal(dirty_take(&d), "shop1");
+    assert_string_equal(dirty_take(&d), "shop2");
+    assert_null(dirty_take(&d));
+    dirty_settle(&d, true);
+    assert_string_equal(dirty_take(&d), "a");
+    assert_string_equal(dirty_take(&d), "shop");
+    assert_null(dirty_take(&d));
+    dirty_settle(&d, false); /* what they wanted could not be written */
+    assert_string_equal(dirty_take(&d), "a");
+    assert_string_equal(dirty_take(&d), "shop");
+    dirty_settle(&d, true);
+    assert_null(dirty_take(&d));
+    dirty_release(&d);
+}
+
+static void what_waits_is_dirty_in_time(void **state)
+{
+    (void)state;
+    struct dirty d = {0};
+    dirty_add_at(&d, STR("shop"), 30);
+    dirty_add_at(&d, STR("shop"), 20);
+    dirty_add_at(&d, STR("shop"), 40);
+    dirty_add_at(&d, STR("blog"), 25);
+    assert_int_equal(dirty_due(&d, 19), 20);
+    assert_null(dirty_take(&d));
+    dirty_settle(&d, true);
+    assert_int_equal(dirty_due(&d, 20), 25);
+    assert_string_equal(dirty_take(&d), "shop");
+    dirty_add_at(&d, STR("shop"), 50); /* what it asks for when it is looked at */
+    dirty_settle(&d, true);
+    dirty_add(&d, STR("blog"));
+    assert_string_equal(dirty_take(&d), "blog"); /* which makes its time void */
+    dirty_settle(&d, true);
+    assert_int_equal(dirty_due(&d, 49), 50);
+    dirty_release(&d);
+}
+
+/* Each pass notes what it took. At its first key of an operator's mirror the subject's function has
+ * somebody else write two keys in one transaction. */
+static struct pass_world {
+    struct world *world;
+    struct buf taken;
+    int passes, writes;
+} pass_world;
+
+static bool subject_and_write(const char *key, struct str *ret)
+{
+    struct pass_world *p = &pass_world;
+    if (streq(key, "/apps/b/desired") && !p->writes++) {
+        _cleanup_(txn_release) struct txn t = {0};
+        struct err err;
+        txn_put(&t, "/apps/c", STR("{}"), 0);
+        txn_put(&t, "/instances/c", STR("{}"), 0);
+        assert_ok(store_txn(p->world->store, &t, NULL, &err), err);
+    }
+    return subject_app(key, ret);
+}
+
+static void note_taken(struct op *op, void *ctx, int64_t now)
+{
+    (void)now;
+    struct pass_world *p = ctx;
+    int64_t app, instance;
+    for (const char *name; (name = operator_take(op));)
+        buf_addf(&p->taken, "%s ", name);
+    buf_adds(&p->taken, "| ");
+    mirror_get(operator_mirror(op), "/apps/c", &desired_schema, &app);
+    mirror_get(operator_mirror(op), "/instances/c", &desired_schema, &instance);
+    assert_int_equal(app, instance);
+    if (p->passes++ == 0)
+        put(p->world, "/apps/b/desired", "{\"release\":0,\"generation\":1}");
+    else if (app)
+        raise(SIGTERM);
+}
+
+static void a_pass_takes_what_changed_and_sees_transactions_whole(void **state)
+{
+    struct world *w = *state;
+    static const char *const prefixes[] = {"/instances/", "/apps/", NULL};
+    struct operator_desc d = {.name = "pairs",
+                              .prefixes = prefixes,
+                              .subject = subject_and_write,
+                              .reconcile = note_taken};
+    pass_world = (struct pass_world){.world = w, .taken = BUF_INIT};
+    put(w, "/apps/a/desired", "{\"release\":0,\"generation\":0}");
+    put(w, "/instances/a/web/1", "{}");
+    assert_int_equal(operator_run(&d, &w->config, &pass_world), 0);
+    assert_string_equal(pass_world.taken.ptr, "a | b c | ");
+    buf_release(&pass_world.taken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mirror_keeps_the_newest),
+        cmocka_unit_test(what_is_dirty_is_taken_once),
+        cmocka_unit_test(what_waits_is_dirty_in_time),
+        WORLD_TEST(a_pass_takes_what_changed_and_sees_transactions_whole),
         WORLD_TEST(an_operator_converges_and_sees_its_own_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
