@@ -13,6 +13,7 @@
 #include "os/file.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
+#include "pact/spec.h"
 #include "run/disk.h"
 #include "run/network.h"
 #include "run/spec.h"
@@ -79,9 +80,9 @@ static void read_status(struct member *m)
 {
     _cleanup_(buf_release) struct buf text = BUF_CAP(STATUS_MAX);
     _cleanup_free_ char *path = path_join(m->run_dir, "status");
-    shim_status_release(&m->status);
+    pact_status_release(&m->status);
     if (file_read(path, &text, NULL) == 0)
-        shim_status_parse(buf_str(&text), &m->status);
+        pact_status_parse(buf_str(&text), &m->status);
 }
 
 static void on_inotify(uv_poll_t *poll, int status, int events)
@@ -188,7 +189,7 @@ int member_prepare(struct member *m, struct err *err)
     if (r < 0 || (r = dir_make(m->run_dir, 0711, err)) < 0 ||
         (r = dir_make(m->disk, 0700, err)) < 0)
         return r;
-    shim_status_release(&m->status);
+    pact_status_release(&m->status);
     return watch_status(m, err);
 }
 
@@ -202,7 +203,7 @@ static void member_free(struct member *m)
         m->shim->member = NULL;
     if (m->watch >= 0)
         inotify_rm_watch(m->fleet->inotify, m->watch);
-    shim_status_release(&m->status);
+    pact_status_release(&m->status);
     char *texts[] = {m->name, m->app, m->type, m->id, m->run_dir, m->disk, m->attempt_error};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
@@ -308,15 +309,11 @@ static void recall(struct member *m)
         return;
     int64_t age = time_wall_us() / 1000 - (int64_t)st.st_mtim.tv_sec * 1000;
     m->made = time_mono_ms() - MAX(age, (int64_t)0);
-    struct str rest = buf_str(&text);
-    while (rest.ptr) {
-        struct str value = str_cut(&rest, '\n');
-        if (!str_eq(str_cut(&value, ' '), STR("ip")))
-            continue;
-        struct str address = str_cut(&value, '/');
-        _cleanup_free_ char *s = xstrndup(address.ptr, address.len);
-        m->host = network_host(s);
-    }
+    _cleanup_(pact_spec_release) struct spec spec;
+    pact_spec_recall(buf_str(&text), &spec);
+    struct str rest = str_of(spec.ip), address = str_cut(&rest, '/');
+    _cleanup_free_ char *ip = xstrndup(address.ptr ? address.ptr : "", address.len);
+    m->host = network_host(ip);
 }
 
 /* "A.TYPE.ID": neither app nor type has a dot in it. */

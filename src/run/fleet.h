@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "model/config.h"
+#include "pact/status.h"
 #include "run/plan.h"
 #include "run/probe.h"
 #include "run/shims.h"
@@ -23,7 +24,7 @@ struct member {
     int watch;           /* inotify's; -1: none */
     struct minder *shim; /* NULL: no shim runs */
     pid_t shim_pid;
-    struct shim_status status;
+    struct status status;
     int64_t made; /* mono ms of its first start */
 
     int state_seen; /* of the record; -1: none yet */

@@ -253,7 +253,7 @@ static void act(struct app_pass *p, const struct action *a)
 
 /* ---- records ---- */
 
-static char *exit_text(const struct shim_status *s)
+static char *exit_text(const struct status *s)
 {
     if (s->exit < 0)
         return s->reason ? xstrdup(s->reason) : NULL;

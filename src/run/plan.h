@@ -12,6 +12,7 @@
 #define RUN_PLAN_H
 
 #include "model/current.h"
+#include "pact/status.h"
 
 enum {
     BOOT_EXITS = 3,         /* exits before getting ready that fail a release */
@@ -20,16 +21,6 @@ enum {
     BOOTING_MS = 10 * 1000, /* … who takes longer than this makes room for others */
     REASON_MAX = 512,
     RETRY_MAX_MS = 60 * 1000, /* between attempts to start an instance of a live release */
-};
-
-/* What the shim's status says. */
-enum shim_state {
-    SHIM_NONE, /* nothing yet */
-    SHIM_STARTING,
-    SHIM_RUNNING,
-    SHIM_CRASHED,
-    SHIM_STOPPING,
-    SHIM_STOPPED,
 };
 
 /* What the probes found out about the process that runs now. */

@@ -7,46 +7,6 @@
 
 #include "model/config.h"
 
-void shim_status_release(struct shim_status *s)
-{
-    free(s->reason);
-    *s = (struct shim_status){.exit = -1};
-}
-
-static enum shim_state state_of(struct str name)
-{
-    static const char *const names[] = {
-        [SHIM_NONE] = "",           [SHIM_STARTING] = "starting", [SHIM_RUNNING] = "running",
-        [SHIM_CRASHED] = "crashed", [SHIM_STOPPING] = "stopping", [SHIM_STOPPED] = "stopped"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (str_eq(name, str_of(names[i])))
-            return (enum shim_state)i;
-    return SHIM_NONE;
-}
-
-void shim_status_parse(struct str text, struct shim_status *ret)
-{
-    *ret = (struct shim_status){.exit = -1};
-    while (text.ptr) {
-        struct str value = str_cut(&text, '\n');
-        struct str name = str_cut(&value, ' ');
-        uint64_t n = 0;
-        str_to_u64(value, 0, INT64_MAX, &n, NULL);
-        if (str_eq(name, STR("state")))
-            ret->state = state_of(value);
-        else if (str_eq(name, STR("pid")))
-            ret->pid = (int64_t)n;
-        else if (str_eq(name, STR("started")))
-            ret->started = (int64_t)n;
-        else if (str_eq(name, STR("restarts")))
-            ret->restarts = (int64_t)n;
-        else if (str_eq(name, STR("exit")))
-            ret->exit = (int64_t)n;
-        else if (str_eq(name, STR("reason")) && value.len && !ret->reason)
-            ret->reason = xstrndup(value.ptr, value.len);
-    }
-}
-
 /* Whom the lock file names, if the lock is held. */
 static pid_t lock_holder(const char *run_dir)
 {

@@ -7,6 +7,7 @@
 
 #include "init/init.h"
 #include "os/file.h"
+#include "pact/spec.h"
 #include "run/rootfs.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -289,42 +290,52 @@ static int stop_signal(const struct launch *l, int *ret, struct err *err)
     return err_set(err, ERR_UNPROCESSABLE, "'%s' is not a signal to stop with", text);
 }
 
-static void add_network(const struct launch *l, struct buf *b)
+static void add_network(const struct launch *l, struct spec *s)
 {
     char ip[NETWORK_TEXT], gateway[NETWORK_TEXT];
-    _cleanup_free_ char *hostif = network_hostif(l->network, l->host);
     network_address(l->network, l->host, ip);
     network_address(l->network, 1, gateway);
-    buf_addf(b, "bridge %s\nip %s/%d\ngateway %s\nhostif %s\n", l->network->bridge, ip,
-             NETWORK_PREFIX, gateway, hostif);
+    s->bridge = xstrdup(l->network->bridge);
+    s->ip = xasprintf("%s/%d", ip, NETWORK_PREFIX);
+    s->gateway = xstrdup(gateway);
+    s->hostif = network_hostif(l->network, l->host);
 }
 
 int launch_spec(const struct launch *l, struct buf *b, struct err *err)
 {
     const struct config *c = l->config;
     const char *type = l->process->type;
-    _cleanup_free_ char *name = instance_name(l->app, type, l->id);
-    _cleanup_free_ char *cgroup = instance_cgroup(c, name);
     int signal_number = 0, r = stop_signal(l, &signal_number, err);
     if (r < 0)
         return r;
-    buf_addf(b, "name %s\napp %s\nprocess %s.%lld\n", name, l->app, type, (long long)l->index);
+    _cleanup_free_ char *process = xasprintf("%s.%lld", type, (long long)l->index);
+    _cleanup_(pact_spec_release) struct spec s = {
+        .name = instance_name(l->app, type, l->id),
+        .app = xstrdup(l->app),
+        .process = xstrdup(process),
+        .upper = path_join(l->disk, "upper"),
+        .work = path_join(l->disk, "work"),
+        .rootfs = xstrdup(l->rootfs),
+        .sysfs = xstrdup(l->sysfs),
+        .userns = xstrdup(l->userns),
+        .uid_base = c->uid_base,
+        /* Unique among the instances of this Davit, as the address is; a Davit with another root
+         * but the same uid_base may have instances with the same owner. */
+        .uid_owner = c->uid_base + IDS + l->host,
+        .memory = c->instance_memory << 20,
+        .pids = c->instance_pids,
+        .cpu_weight = c->instance_cpu_weight,
+        .log = path_join(c->log, "%s/%s.log", l->app, process),
+        .log_max = c->log_file_max << 20,
+        .log_files = c->log_files,
+        .grace = c->stop_grace,
+        .signal = signal_number,
+        .restart = process_type_is_phase(type) ? RESTART_NO : RESTART_ALWAYS};
+    s.cgroup = instance_cgroup(c, s.name);
     for (size_t i = 0; i < l->layers->n; i++)
-        buf_addf(b, "layer %s\n", l->layers->items[i]);
-    buf_addf(b, "upper %s/upper\nwork %s/work\nrootfs %s\n", l->disk, l->disk, l->rootfs);
-    /* Unique among the instances of this Davit, as the address is; a Davit with another root but
-     * the same uid_base may have instances with the same owner. */
-    buf_addf(b, "sysfs %s\nuserns %s\nuid_base %lld\nuid_owner %lld\n", l->sysfs, l->userns,
-             (long long)c->uid_base, (long long)c->uid_base + IDS + l->host);
-    add_network(l, b);
-    buf_addf(b, "cgroup %s\nmemory %lld\npids %lld\ncpu_weight %lld\n", cgroup,
-             (long long)c->instance_memory << 20, (long long)c->instance_pids,
-             (long long)c->instance_cpu_weight);
-    buf_addf(b, "log %s/%s/%s.%lld.log\nlog_max %lld\nlog_files %lld\n", c->log, l->app, type,
-             (long long)l->index, (long long)c->log_file_max << 20, (long long)c->log_files);
-    buf_addf(b, "grace %lld\nsignal %d\nrestart %s\n", (long long)c->stop_grace, signal_number,
-             process_type_is_phase(type) ? "no" : "always");
-    return buf_check(b, "spec", err);
+        strv_add(&s.layers, l->layers->items[i]);
+    add_network(l, &s);
+    return pact_spec_format(&s, b, err);
 }
 
 void launch_hosts(const struct launch *l, struct buf *ret)

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "shim/spec.h"
+#include "pact/spec.h"
 
 struct container {
     const struct spec *spec;

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "os/file.h"
-#include "shim/spec.h"
+#include "pact/spec.h"
 #include "shim/supervisor.h"
 
 /* A child that a killed shim had just forked may hold its lock for a moment longer. */
@@ -44,7 +44,7 @@ static int run(const char *dir, struct err *err)
 {
     _cleanup_free_ char *lock = xasprintf("%s/lock", dir), *file = xasprintf("%s/spec", dir);
     _cleanup_(buf_release) struct buf text = BUF_CAP(1 << 20);
-    _cleanup_(spec_release) struct spec spec = {0};
+    _cleanup_(pact_spec_release) struct spec spec = {0};
     _cleanup_close_ int locked = -1;
     if (dir[0] != '/')
         return err_set(err, ERR_USAGE, "%s must be an absolute path", dir);
@@ -52,7 +52,7 @@ static int run(const char *dir, struct err *err)
     if (!r)
         r = file_read(file, &text, err);
     if (!r)
-        r = spec_parse(buf_str(&text), &spec, err);
+        r = pact_spec_parse(buf_str(&text), &spec, err);
     buf_release(&text);
     return r ? r : supervise(dir, &spec, err);
 }

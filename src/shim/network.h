@@ -3,7 +3,7 @@
 #ifndef SHIM_NETWORK_H
 #define SHIM_NETWORK_H
 
-#include "shim/spec.h"
+#include "pact/spec.h"
 
 /* Sets up the network namespace we are in; `host` is a netlink descriptor opened outside of it.
  * An interface left over from a shim that was killed is replaced. */

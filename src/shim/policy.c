@@ -2,42 +2,42 @@
 
 #include "base/mem.h"
 
-#define STAY ((enum shim_state)0)
+#define STAY ((enum policy_state)0)
 
 /* How long the machine waits for the next event: as long as before, … */
 enum wait { KEEP, NEVER, START, GRACE, PAUSE };
 
 struct transition {
-    enum shim_state next;
-    enum shim_action action;
+    enum policy_state next;
+    enum policy_action action;
     enum wait wait;
 };
 
 /* What isn't in the table changes nothing. */
-static const struct transition transitions[SHIM_STATES][SHIM_EVENTS] = {
-    [SHIM_STARTING][SHIM_STARTED] = {SHIM_RUNNING, SHIM_NOTHING, NEVER},
-    [SHIM_STARTING][SHIM_GONE] = {SHIM_CRASHED, SHIM_NOTHING, PAUSE},
-    [SHIM_STARTING][SHIM_TERM] = {SHIM_ABORTING, SHIM_NOTHING, GRACE},
-    [SHIM_STARTING][SHIM_TIMEOUT] = {STAY, SHIM_KILL, NEVER},
+static const struct transition transitions[POLICY_STATES][POLICY_EVENTS] = {
+    [POLICY_STARTING][POLICY_STARTED] = {POLICY_RUNNING, POLICY_NOTHING, NEVER},
+    [POLICY_STARTING][POLICY_GONE] = {POLICY_CRASHED, POLICY_NOTHING, PAUSE},
+    [POLICY_STARTING][POLICY_TERM] = {POLICY_ABORTING, POLICY_NOTHING, GRACE},
+    [POLICY_STARTING][POLICY_TIMEOUT] = {STAY, POLICY_KILL, NEVER},
 
-    [SHIM_RUNNING][SHIM_GONE] = {SHIM_CRASHED, SHIM_NOTHING, PAUSE},
-    [SHIM_RUNNING][SHIM_TERM] = {SHIM_STOPPING, SHIM_SIGNAL, GRACE},
-    [SHIM_RUNNING][SHIM_RESTART] = {SHIM_CYCLING, SHIM_SIGNAL, GRACE},
+    [POLICY_RUNNING][POLICY_GONE] = {POLICY_CRASHED, POLICY_NOTHING, PAUSE},
+    [POLICY_RUNNING][POLICY_TERM] = {POLICY_STOPPING, POLICY_SIGNAL, GRACE},
+    [POLICY_RUNNING][POLICY_RESTART] = {POLICY_CYCLING, POLICY_SIGNAL, GRACE},
 
-    [SHIM_ABORTING][SHIM_STARTED] = {SHIM_STOPPING, SHIM_SIGNAL, GRACE},
-    [SHIM_ABORTING][SHIM_GONE] = {SHIM_STOPPED, SHIM_NOTHING, NEVER},
-    [SHIM_ABORTING][SHIM_TIMEOUT] = {STAY, SHIM_KILL, NEVER},
+    [POLICY_ABORTING][POLICY_STARTED] = {POLICY_STOPPING, POLICY_SIGNAL, GRACE},
+    [POLICY_ABORTING][POLICY_GONE] = {POLICY_STOPPED, POLICY_NOTHING, NEVER},
+    [POLICY_ABORTING][POLICY_TIMEOUT] = {STAY, POLICY_KILL, NEVER},
 
-    [SHIM_STOPPING][SHIM_GONE] = {SHIM_STOPPED, SHIM_NOTHING, NEVER},
-    [SHIM_STOPPING][SHIM_TIMEOUT] = {STAY, SHIM_KILL, NEVER},
+    [POLICY_STOPPING][POLICY_GONE] = {POLICY_STOPPED, POLICY_NOTHING, NEVER},
+    [POLICY_STOPPING][POLICY_TIMEOUT] = {STAY, POLICY_KILL, NEVER},
 
-    [SHIM_CYCLING][SHIM_GONE] = {SHIM_STARTING, SHIM_START, START},
-    [SHIM_CYCLING][SHIM_TERM] = {SHIM_STOPPING, SHIM_NOTHING, KEEP},
-    [SHIM_CYCLING][SHIM_TIMEOUT] = {STAY, SHIM_KILL, NEVER},
+    [POLICY_CYCLING][POLICY_GONE] = {POLICY_STARTING, POLICY_START, START},
+    [POLICY_CYCLING][POLICY_TERM] = {POLICY_STOPPING, POLICY_NOTHING, KEEP},
+    [POLICY_CYCLING][POLICY_TIMEOUT] = {STAY, POLICY_KILL, NEVER},
 
-    [SHIM_CRASHED][SHIM_TERM] = {SHIM_STOPPED, SHIM_NOTHING, NEVER},
-    [SHIM_CRASHED][SHIM_RESTART] = {SHIM_STARTING, SHIM_START, START},
-    [SHIM_CRASHED][SHIM_TIMEOUT] = {SHIM_STARTING, SHIM_START, START},
+    [POLICY_CRASHED][POLICY_TERM] = {POLICY_STOPPED, POLICY_NOTHING, NEVER},
+    [POLICY_CRASHED][POLICY_RESTART] = {POLICY_STARTING, POLICY_START, START},
+    [POLICY_CRASHED][POLICY_TIMEOUT] = {POLICY_STARTING, POLICY_START, START},
 };
 
 int64_t policy_pause_ms(unsigned failures)
@@ -71,21 +71,21 @@ static int64_t wake_at(const struct policy *p, enum wait wait, int64_t now_ms)
 
 void policy_init(struct policy *p, bool restart, int64_t grace_ms, int64_t now_ms)
 {
-    *p = (struct policy){.restart = restart, .grace_ms = grace_ms, .state = SHIM_STARTING};
+    *p = (struct policy){.restart = restart, .grace_ms = grace_ms, .state = POLICY_STARTING};
     p->wake_ms = wake_at(p, START, now_ms);
 }
 
-enum shim_action policy_step(struct policy *p, enum shim_event event, int64_t now_ms)
+enum policy_action policy_step(struct policy *p, enum policy_event event, int64_t now_ms)
 {
     struct transition t = transitions[p->state][event];
-    if (t.next == SHIM_CRASHED) {
+    if (t.next == POLICY_CRASHED) {
         count_failure(p, now_ms);
         if (!p->restart)
-            t = (struct transition){SHIM_STOPPED, SHIM_NOTHING, NEVER};
+            t = (struct transition){POLICY_STOPPED, POLICY_NOTHING, NEVER};
     }
-    if (t.next == SHIM_RUNNING)
+    if (t.next == POLICY_RUNNING)
         p->started_ms = now_ms;
-    if (t.next == SHIM_STARTING)
+    if (t.next == POLICY_STARTING)
         p->started_ms = 0;
     if (t.next != STAY)
         p->state = t.next;
@@ -93,11 +93,12 @@ enum shim_action policy_step(struct policy *p, enum shim_event event, int64_t no
     return t.action;
 }
 
-const char *policy_state_name(enum shim_state state)
+enum shim_state policy_shows(enum policy_state state)
 {
-    static const char *const names[SHIM_STATES] = {
-        [SHIM_STARTING] = "starting", [SHIM_RUNNING] = "running",  [SHIM_ABORTING] = "stopping",
-        [SHIM_STOPPING] = "stopping", [SHIM_CYCLING] = "stopping", [SHIM_CRASHED] = "crashed",
-        [SHIM_STOPPED] = "stopped"};
-    return names[state];
+    static const enum shim_state shown[POLICY_STATES] = {
+        [POLICY_STARTING] = SHIM_STARTING, [POLICY_RUNNING] = SHIM_RUNNING,
+        [POLICY_ABORTING] = SHIM_STOPPING, [POLICY_STOPPING] = SHIM_STOPPING,
+        [POLICY_CYCLING] = SHIM_STOPPING,  [POLICY_CRASHED] = SHIM_CRASHED,
+        [POLICY_STOPPED] = SHIM_STOPPED};
+    return shown[state];
 }

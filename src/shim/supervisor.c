@@ -17,6 +17,7 @@
 #include "os/namespace.h"
 #include "os/netlink.h"
 #include "os/pidfd.h"
+#include "pact/status.h"
 #include "shim/applog.h"
 #include "shim/container.h"
 #include "shim/memory.h"
@@ -24,9 +25,8 @@
 #include "shim/policy.h"
 #include "shim/stop.h"
 #include "shim/trim.h"
-#include "shim/status.h"
 
-enum { PIPE_SIZE = 262144 };
+enum { PIPE_SIZE = 262144, REASON_MAX = 512 };
 
 struct shim {
     const struct spec *spec;
@@ -47,39 +47,41 @@ struct shim {
     int app;     /* pidfd while it runs, else -1 */
 };
 
-static const char *name_in_log(enum shim_state state)
+static const char *name_in_log(enum policy_state state)
 {
-    return state == SHIM_RUNNING ? "up" : policy_state_name(state);
+    return state == POLICY_RUNNING ? "up" : shim_state_name(policy_shows(state));
 }
 
 static void publish(struct shim *s)
 {
     struct err err;
-    if (status_write(&s->status, s->status_path, &err) < 0)
+    _cleanup_(buf_release) struct buf text = BUF_CAP(4096);
+    pact_status_format(&s->status, &text);
+    if (file_replace(s->status_path, buf_str(&text), 0644, &err) < 0)
         log_error("%s: writing its status: %s", s->spec->name, err.msg);
 }
 
 /* Puts the new state into log and status. */
-static void announce(struct shim *s, enum shim_state before)
+static void announce(struct shim *s, enum policy_state before)
 {
-    enum shim_state now = s->policy.state;
+    enum policy_state now = s->policy.state;
     int64_t wall = time_wall_us();
     if (!streq(name_in_log(before), name_in_log(now)))
         applog_say(&s->log, "State changed from %s to %s", name_in_log(before), name_in_log(now));
-    s->status.state = policy_state_name(now);
+    s->status.state = policy_shows(now);
     s->status.since = wall;
-    s->status.next = now == SHIM_CRASHED ? wall + (s->policy.wake_ms - time_mono_ms()) * 1000 : 0;
+    s->status.next = now == POLICY_CRASHED ? wall + (s->policy.wake_ms - time_mono_ms()) * 1000 : 0;
     publish(s);
-    if (now == SHIM_RUNNING)
+    if (now == POLICY_RUNNING)
         trim_program();
 }
 
 /* Why it ended or couldn't start, as plain ASCII in one line. */
 static void set_reason(struct shim *s, const char *text)
 {
-    char *at = s->status.reason;
-    snprintf(at, sizeof(s->status.reason), "%.*s", (int)sizeof(s->status.reason) - 1, text);
-    for (; *at; at++)
+    free(s->status.reason);
+    s->status.reason = *text ? xstrndup(text, REASON_MAX) : NULL;
+    for (char *at = s->status.reason; at && *at; at++)
         if (*at < ' ' || *at > '~')
             *at = *at > 0 && *at <= ' ' ? ' ' : '?';
 }
@@ -168,24 +170,25 @@ static bool try_to_start(struct shim *s)
 }
 
 /* Feeds the event to the policy and does what it says; a start that fails is an event again. */
-static void happen(struct shim *s, enum shim_event event)
+static void happen(struct shim *s, enum policy_event event)
 {
     for (;;) {
-        enum shim_state before = s->policy.state;
-        enum shim_action action = policy_step(&s->policy, event, time_mono_ms());
-        if (s->policy.state == SHIM_STOPPED && before != SHIM_STOPPED)
+        enum policy_state before = s->policy.state;
+        enum policy_action action = policy_step(&s->policy, event, time_mono_ms());
+        if (s->policy.state == POLICY_STOPPED && before != POLICY_STOPPED)
             clean_up(s);
-        if (action == SHIM_START)
+        if (action == POLICY_START)
             s->status.restarts++;
         if (s->policy.state != before)
             announce(s, before);
-        if (action == SHIM_SIGNAL)
-            s->ended = stop_app(s->status.pid, s->app, s->spec->cgroup, (int)s->spec->signal);
-        if (action == SHIM_KILL)
+        if (action == POLICY_SIGNAL)
+            s->ended =
+                stop_app((pid_t)s->status.pid, s->app, s->spec->cgroup, (int)s->spec->signal);
+        if (action == POLICY_KILL)
             kill_all(s);
-        if (action != SHIM_START || try_to_start(s))
+        if (action != POLICY_START || try_to_start(s))
             return;
-        event = SHIM_GONE;
+        event = POLICY_GONE;
     }
 }
 
@@ -209,8 +212,8 @@ static const char *why_no_start(const struct shim *s, int status)
 {
     static char text[64];
     if (s->killed)
-        return s->policy.state == SHIM_ABORTING ? "stopped while it was being started"
-                                                : "crun did not start it in time";
+        return s->policy.state == POLICY_ABORTING ? "stopped while it was being started"
+                                                  : "crun did not start it in time";
     if (s->log.last[0])
         return s->log.last;
     snprintf(text, sizeof(text), "crun ended with status %d", status);
@@ -230,7 +233,7 @@ static void on_crun_end(struct shim *s)
         s->status.pid = pid;
         s->status.started = time_wall_us();
         memory_watch(&s->memory, s->spec->cgroup, s->spec->memory);
-        happen(s, SHIM_STARTED);
+        happen(s, POLICY_STARTED);
         return;
     }
     drain(s);
@@ -238,7 +241,7 @@ static void on_crun_end(struct shim *s)
     applog_say(&s->log, "Could not start: %s", s->status.reason);
     clear(s);
     reap_strays(s);
-    happen(s, SHIM_GONE);
+    happen(s, POLICY_GONE);
 }
 
 /* The name davit-init ended under; "" without one. Only before it is reaped. */
@@ -253,7 +256,7 @@ static void last_name(pid_t pid, char ret[32])
 
 static void say_exit(struct shim *s, int status, int sig, bool not_started)
 {
-    char text[sizeof(s->status.reason)] = "";
+    char text[REASON_MAX] = "";
     if (not_started)
         snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, s->log.last);
     else if (s->killed)
@@ -271,7 +274,7 @@ static void on_app_end(struct shim *s)
 {
     int status, sig;
     char name[32];
-    last_name(s->status.pid, name);
+    last_name((pid_t)s->status.pid, name);
     if (pidfd_reap(s->app, &status, &sig) != 1)
         return;
     close_fd(&s->app);
@@ -286,7 +289,7 @@ static void on_app_end(struct shim *s)
     say_exit(s, status, sig, streq(name, INIT_NOT_STARTED));
     clear(s);
     reap_strays(s);
-    happen(s, SHIM_GONE);
+    happen(s, POLICY_GONE);
 }
 
 static void on_signal(struct shim *s)
@@ -294,9 +297,9 @@ static void on_signal(struct shim *s)
     struct signalfd_siginfo info;
     while (read(s->signals, &info, sizeof(info)) == sizeof(info))
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-            happen(s, SHIM_TERM);
+            happen(s, POLICY_TERM);
         else if (info.ssi_signo == SIGUSR1)
-            happen(s, SHIM_RESTART);
+            happen(s, POLICY_RESTART);
         else if (info.ssi_signo == SIGCHLD)
             reap_strays(s);
 }
@@ -315,7 +318,7 @@ static int wait_ms(const struct shim *s)
 
 static void loop(struct shim *s)
 {
-    while (s->policy.state != SHIM_STOPPED) {
+    while (s->policy.state != POLICY_STOPPED) {
         struct pollfd p[] = {{s->signals, POLLIN, 0},
                              {s->pipe[0], POLLIN, 0},
                              {s->crun, POLLIN, 0},
@@ -334,7 +337,7 @@ static void loop(struct shim *s)
         if (p[0].revents)
             on_signal(s);
         if (is_over(s->policy.wake_ms))
-            happen(s, SHIM_TIMEOUT);
+            happen(s, POLICY_TIMEOUT);
     }
 }
 
@@ -383,7 +386,8 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
 {
     static struct shim s; /* the log's buffers are large, and stay untouched until needed */
     s.spec = spec;
-    s.status.exit = s.signals = s.host = s.crun = s.app = s.memory.fd = -1;
+    pact_status_init(&s.status);
+    s.signals = s.host = s.crun = s.app = s.memory.fd = -1;
     s.status_path = xasprintf("%s/status", dir);
     s.tail_path = xasprintf("%s/tail", dir);
     container_init(&s.container, spec, dir);
@@ -396,9 +400,9 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
         return r;
     policy_init(&s.policy, spec->restart, (int64_t)spec->grace * 1000, time_mono_ms());
     if (try_to_start(&s)) /* said after it is done: every start waits for this, nobody for that */
-        announce(&s, SHIM_STARTING);
+        announce(&s, POLICY_STARTING);
     else
-        happen(&s, SHIM_GONE);
+        happen(&s, POLICY_GONE);
     loop(&s);
     return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef SHIM_SUPERVISOR_H
 #define SHIM_SUPERVISOR_H
 
-#include "shim/spec.h"
+#include "pact/spec.h"
 
 /* Keeps back the signals that supervise answers: from here on none is lost, and SIGTERM leaves
  * nothing half done. The first thing to do in the process. */

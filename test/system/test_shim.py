@@ -309,8 +309,8 @@ def test_sigusr1_restarts(instance):
     i = instance(*sh("echo up; trap 'exit 0' TERM; while :; do sleep 0.05; done")).start()
     first = i.wait(state="running")["pid"]
     wait_for(lambda: i.said() == ["up"], "up")
-    i.signal(signal.SIGUSR1)
-    i.signal(signal.SIGUSR1)
+    for s in signal.SIGSTOP, signal.SIGUSR1, signal.SIGUSR1, signal.SIGCONT:  # both before it is up again
+        i.signal(s)
     second = i.wait(state="running", restarts=1)["pid"]
     assert first != second
     wait_for(lambda: i.said() == ["up", "up"], "up again")

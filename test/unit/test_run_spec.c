@@ -504,28 +504,6 @@ static void addresses(void **state)
     assert_true(strlen(longest) <= 15);
 }
 
-static void a_status(void **state)
-{
-    (void)state;
-    struct shim_status s;
-    shim_status_parse(STR("state crashed\nsince 5\nrestarts 2\nexit 137\nreason out of memory\n"
-                          "next 9\nsomething new\n"),
-                      &s);
-    assert_int_equal(s.state, SHIM_CRASHED);
-    assert_int_equal(s.restarts, 2);
-    assert_int_equal(s.exit, 137);
-    assert_string_equal(s.reason, "out of memory");
-    shim_status_release(&s);
-    shim_status_parse(STR("state running\npid 42\nstarted 99\n"), &s);
-    assert_int_equal(s.state, SHIM_RUNNING);
-    assert_int_equal(s.pid, 42);
-    assert_int_equal(s.started, 99);
-    assert_int_equal(s.exit, -1);
-    assert_null(s.reason);
-    shim_status_parse(STR(""), &s);
-    assert_int_equal(s.state, SHIM_NONE);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,7 +523,6 @@ int main(void)
         cmocka_unit_test(stop_signals_by_name_and_number),
         cmocka_unit_test(ids),
         cmocka_unit_test(addresses),
-        cmocka_unit_test(a_status),
     };
     return cmocka_run_group_tests(tests, make_image, remove_image);
 }
