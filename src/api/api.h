@@ -31,7 +31,6 @@ struct api {
     int64_t remains_due; /* mono ms: when what couldn't be removed is tried again */
 };
 
-/* The operator: returns its exit status. */
-int api_main(const struct config *c);
+extern const struct operator_desc api_operator;
 
 #endif

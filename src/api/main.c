@@ -68,13 +68,28 @@ static void stop(struct op *op, void *ctx)
     upkeep_free(TAKE_PTR(api->upkeep));
 }
 
-int api_main(const struct config *c)
+static int api_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/",    "/builds/",  "/instances/",
-                                           "/remains/", "/routing/", "/stacks/",
-                                           "/users/",   "/tokens/",  NULL};
-    static const struct operator_desc desc = {
-        .name = "api", .prefixes = prefixes, .start = start, .reconcile = reconcile, .stop = stop};
     struct api api = {.config = c};
-    return operator_run(&desc, c, &api);
+    return operator_run(&api_operator, c, &api);
 }
+
+static const struct folder folders[] = {
+    {BELOW(state), "git", 0750, OWNER_USER},
+    {BELOW(state), "builds", 0750, OWNER_USER},
+    {0},
+};
+
+const struct operator_desc api_operator = {
+    .name = "api",
+    .what = "HTTP API and git endpoint",
+    .scope = SCOPE_NODE,
+    .as_user = true,
+    .folders = folders,
+    .main = api_main,
+    .prefixes = (const char *const[]){"/apps/", "/builds/", "/instances/", "/remains/", "/routing/",
+                                      "/stacks/", "/users/", "/tokens/", NULL},
+    .start = start,
+    .reconcile = reconcile,
+    .stop = stop,
+};

@@ -337,20 +337,42 @@ static void stop(struct op *op, void *ctx)
     refresher_stop(&b->refresher);
 }
 
-int builder_teardown(const struct config *c, struct err *err)
+/* Removes what builds leave on the machine: control groups and firewall rules. */
+static int builder_teardown(const struct config *c, struct err *err)
 {
     container_clean(c);
     return firewall_remove(c, err);
 }
 
-int builder_main(const struct config *c)
+static int builder_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/builds/", "/remains/", "/stacks/", NULL};
     struct builder b = {.config = c};
-    const struct operator_desc desc = {.name = "builder",
-                                       .prefixes = prefixes,
-                                       .start = start,
-                                       .reconcile = reconcile,
-                                       .stop = stop};
-    return operator_run(&desc, c, &b);
+    return operator_run(&builder_operator, c, &b);
 }
+
+static const struct folder folders[] = {
+    {BELOW(state), "images", 0711, OWNER_ROOT},
+    {BELOW(cache), "build", 0711, OWNER_ROOT},
+    {BELOW(run), "build", 0755, OWNER_ROOT}, /* before anybody else can take the name */
+    {0},
+};
+
+static const struct command commands[] = {
+    {"stacks", "make what apps stand on; quick when it is there", "refresh",
+     "anew, where Debian has newer packages", builder_stacks},
+    {0},
+};
+
+const struct operator_desc builder_operator = {
+    .name = "builder",
+    .what = "makes images and releases of what is pushed",
+    .scope = SCOPE_NODE,
+    .folders = folders,
+    .commands = commands,
+    .main = builder_main,
+    .teardown = builder_teardown,
+    .prefixes = (const char *const[]){"/apps/", "/builds/", "/remains/", "/stacks/", NULL},
+    .start = start,
+    .reconcile = reconcile,
+    .stop = stop,
+};

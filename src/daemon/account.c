@@ -23,18 +23,23 @@ int account_find(const struct config *c, struct account *ret, struct err *err)
     return 0;
 }
 
-static int keep_only(unsigned capability)
+static int keep_only(uint64_t capabilities)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{0}};
-    data[CAP_TO_INDEX(capability)].effective = data[CAP_TO_INDEX(capability)].permitted =
-        data[CAP_TO_INDEX(capability)].inheritable = CAP_TO_MASK(capability);
+    struct __user_cap_data_struct data[2];
+    for (size_t i = 0; i < ARRAY_LEN(data); i++) {
+        uint32_t half = (uint32_t)(capabilities >> 32 * i);
+        data[i] = (struct __user_cap_data_struct){half, half, half};
+    }
     if (syscall(SYS_capset, &header, data) < 0)
         return -1;
-    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+    for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+        if (capabilities >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return -1;
+    return 0;
 }
 
-int account_become(const struct config *c, struct err *err)
+int account_become(const struct config *c, uint64_t capabilities, struct err *err)
 {
     if (geteuid() != 0)
         return 0;
@@ -44,7 +49,7 @@ int account_become(const struct config *c, struct err *err)
         return r;
     if (initgroups(c->user, a.gid) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
         prctl(PR_SET_KEEPCAPS, 1) < 0 || setresuid(a.uid, a.uid, a.uid) < 0 ||
-        keep_only(CAP_NET_BIND_SERVICE) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        keep_only(capabilities) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_errno(err, "becoming user %s", c->user);
     return 0;
 }

@@ -12,23 +12,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "model/config.h"
+#include "operator/descriptor.h"
 
-struct operator_entry {
-    const char *name;
-    int (*main)(const struct config *c);
-    bool as_user; /* drops to the user of the settings */
-    const char *what;
-};
-
-extern const struct operator_entry operators[];                /* ended by one without a name */
-const struct operator_entry *operator_entry(const char *name); /* NULL: none */
+extern const struct operator_desc *const operators[]; /* NULL-terminated */
+/* NULL: there is none of this name. */
+const struct operator_desc *operator_named(const char *name);
+const struct command *operator_command(const char *name);
 
 /* Settings of this root; a missing davit.conf means all defaults. `root` is "" or any existing
  * folder. */
 int settings_load(const char *root, struct config *ret, struct err *err);
 
-/* Makes every folder of ARCHITECTURE.md, "On disk", with its owner and mode; safe to repeat. */
+/* Makes the folders of davitd and of every operator with owner and mode; safe to repeat. */
 int folders_make(const struct config *c, struct err *err);
 
 /* The user of the settings. */
@@ -37,9 +32,9 @@ struct account {
     gid_t gid;
 };
 int account_find(const struct config *c, struct account *ret, struct err *err);
-/* Becomes that user with its groups and nothing but CAP_NET_BIND_SERVICE, which programs it starts
- * keep. Does nothing if we are not root. */
-int account_become(const struct config *c, struct err *err);
+/* Becomes that user with its groups and nothing but these capabilities (CAP_TO_MASK), which
+ * programs it starts keep. Does nothing if we are not root. */
+int account_become(const struct config *c, uint64_t capabilities, struct err *err);
 
 /* Takes the lock of `name` ("davitd", or an operator's) in this root, waiting at most wait_ms for a
  * holder that is about to end. It is held until the process ends. ERR_EXISTS names the holder. */

@@ -11,20 +11,20 @@
  * fs.protected_regular, which systemd sets, not even root opens another's with O_CREAT, as SQLite
  * does; so the store has a folder of its own. Instances' mapped users need to pass through to
  * their own. */
-static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
+static int make_folder(const char *path, mode_t mode, const struct account *a, struct err *err)
 {
     int r = dir_make(path, 0755, err);
     if (r < 0)
         return r;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+    if (fd < 0 || fchown(fd, a->uid, a->gid) < 0 || fchmod(fd, mode) < 0)
         return err_errno(err, "%s", path);
     return 0;
 }
 
 /* An empty file of root's in a folder where others make entries, too. One that is there stays: in
  * shims' views something is mounted on it. */
-static int file(const char *dir, const char *name, struct err *err)
+static int make_file(const char *dir, const char *name, struct err *err)
 {
     _cleanup_close_ int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
@@ -67,47 +67,50 @@ static int database(const struct config *c, const struct account *a, struct err 
     return 0;
 }
 
+static const struct folder own[] = {
+    {BELOW(etc), NULL, 0755, OWNER_ROOT},
+    {BELOW(state), NULL, 0711, OWNER_ROOT},
+    {BELOW(state), "store", 0750, OWNER_USER},
+    {BELOW(cache), NULL, 0755, OWNER_ROOT},
+    {BELOW(run), NULL, 01775, OWNER_SHARED},
+    {BELOW(log), NULL, 03775, OWNER_SHARED},
+    {0},
+};
+
+static int make(const struct config *c, const struct folder *f, const struct account *a,
+                struct err *err)
+{
+    const struct account owners[] = {
+        [OWNER_ROOT] = {0, 0},
+        [OWNER_USER] = *a,
+        [OWNER_SHARED] = {0, a->gid},
+        [OWNER_MAPPED] = {(uid_t)c->uid_base, (gid_t)c->uid_base},
+    };
+    const char *below = *(char *const *)((const char *)c + f->below);
+    if (f->is_file)
+        return make_file(below, f->name, err);
+    _cleanup_free_ char *path = f->name ? path_join(below, "%s", f->name) : xstrdup(below);
+    return make_folder(path, f->mode, &owners[f->owner], err);
+}
+
+static int make_all(const struct config *c, const struct folder *all, const struct account *a,
+                    struct err *err)
+{
+    int r = 0;
+    for (const struct folder *f = all; !r && f && f->mode; f++)
+        r = make(c, f, a, err);
+    return r;
+}
+
 int folders_make(const struct config *c, struct err *err)
 {
     struct account a;
     int r = account_find(c, &a, err);
-    if (r < 0)
+    if (!r)
+        r = make_all(c, own, &a, err);
+    for (size_t i = 0; !r && operators[i]; i++)
+        r = make_all(c, operators[i]->folders, &a, err);
+    if (r < 0 || (r = move_store(c, err)) < 0)
         return r;
-    const struct {
-        const char *base, *name;
-        mode_t mode;
-        uid_t uid;
-        gid_t gid;
-    } all[] = {
-        {c->etc, NULL, 0755, 0, 0},
-        {c->state, NULL, 0711, 0, 0},
-        {c->state, "store", 0750, a.uid, a.gid},
-        {c->state, "images", 0711, 0, 0},
-        {c->state, "git", 0750, a.uid, a.gid},
-        {c->state, "builds", 0750, a.uid, a.gid},
-        {c->state, "gateway", 0700, a.uid, a.gid},
-        {c->state, "instances", 0711, 0, 0},
-        {c->cache, NULL, 0755, 0, 0},
-        {c->cache, "build", 0711, 0, 0},
-        {c->run, NULL, 01775, 0, a.gid},
-        {c->run, "instances", 0711, 0, 0},
-        {c->run, "gateway", 0750, a.uid, a.gid},
-        {c->run, "build", 0755, 0, 0}, /* root's, before anybody can take the name */
-        {c->run, "crun", 0700, 0, 0},
-        {c->run, "shared", 0755, (uid_t)c->uid_base, (gid_t)c->uid_base},
-        {c->run, "rootfs", 0755, 0, 0},
-        {c->run, "sysfs", 0755, 0, 0},
-        {c->log, NULL, 03775, 0, a.gid},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        _cleanup_free_ char *path =
-            all[i].name ? path_join(all[i].base, "%s", all[i].name) : xstrdup(all[i].base);
-        r = folder(path, all[i].mode, all[i].uid, all[i].gid, err);
-        if (r < 0)
-            return r;
-    }
-    if ((r = file(c->run, "userns", err)) < 0)
-        return r;
-    r = move_store(c, err);
-    return r ? r : database(c, &a, err);
+    return database(c, &a, err);
 }

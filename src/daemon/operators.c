@@ -1,22 +1,29 @@
-#include "api/api.h"
-#include "builder/builder.h"
 #include "daemon/daemon.h"
-#include "gateway/gateway.h"
-#include "run/run.h"
 
-const struct operator_entry operators[] = {
-#define ROOT false
-#define USER true
-#define OPERATOR(name, main, runs_as, what) {#name, main, runs_as, what},
+#define OPERATOR(room) extern const struct operator_desc room##_operator;
 #include "daemon/operators.h"
 #undef OPERATOR
-    {0},
+
+const struct operator_desc *const operators[] = {
+#define OPERATOR(room) &room##_operator,
+#include "daemon/operators.h"
+#undef OPERATOR
+    NULL,
 };
 
-const struct operator_entry *operator_entry(const char *name)
+const struct operator_desc *operator_named(const char *name)
 {
-    for (const struct operator_entry *o = operators; o->name; o++)
-        if (streq(o->name, name))
-            return o;
+    for (size_t i = 0; operators[i]; i++)
+        if (streq(operators[i]->name, name))
+            return operators[i];
+    return NULL;
+}
+
+const struct command *operator_command(const char *name)
+{
+    for (size_t i = 0; operators[i]; i++)
+        for (const struct command *k = operators[i]->commands; k && k->name; k++)
+            if (streq(k->name, name))
+                return k;
     return NULL;
 }

@@ -13,10 +13,9 @@
 #include "os/spawn.h"
 
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 10000, HEALTHY_MS = 60000, STOP_MS = 10000 };
-enum { CHILDREN_MAX = 16 };
 
 struct child {
-    const struct operator_entry *op;
+    const struct operator_desc *op;
     pid_t pid;        /* 0: not running */
     int64_t started;  /* mono ms */
     int64_t start_at; /* when it is to be started, while pid is 0 */
@@ -27,7 +26,7 @@ struct parent {
     const struct config *config;
     const char *program;
     struct logfile *log;
-    struct child children[CHILDREN_MAX];
+    struct child *children;
     size_t n;
     bool stopping;
     int64_t kill_at; /* while stopping */
@@ -184,6 +183,17 @@ static int go_background(int *ret_word, struct err *err)
     return chdir("/") < 0 ? err_errno(err, "/") : 0;
 }
 
+static void children_make(struct parent *p)
+{
+    size_t n = 0;
+    while (operators[n])
+        n++;
+    p->children = xcalloc(n, sizeof(*p->children));
+    for (size_t i = 0; i < n; i++)
+        if (!operators[i]->enabled || operators[i]->enabled(p->config))
+            p->children[p->n++].op = operators[i];
+}
+
 int parent_run(const struct config *c, const char *program, bool foreground, struct err *err)
 {
     _cleanup_close_ int word = -1;
@@ -193,8 +203,7 @@ int parent_run(const struct config *c, const char *program, bool foreground, str
         (r = logfile_open(c, foreground, &log, err)) < 0)
         return r;
     struct parent p = {.config = c, .program = program, .log = log};
-    for (const struct operator_entry *o = operators; o->name && p.n < CHILDREN_MAX; o++)
-        p.children[p.n++].op = o;
+    children_make(&p);
     _cleanup_close_ int signals = block_signals();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     logfile_take_stderr(log);
@@ -207,5 +216,6 @@ int parent_run(const struct config *c, const char *program, bool foreground, str
     loop(&p, signals);
     log_info("davitd has stopped");
     logfile_pump(log);
+    free(p.children);
     return 0;
 }

@@ -3,11 +3,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-#include "builder/builder.h"
 #include "daemon/daemon.h"
-#include "gateway/gateway.h"
 #include "os/file.h"
-#include "run/run.h"
 
 enum { STOP_WAIT_MS = 30000 };
 
@@ -33,11 +30,9 @@ int teardown(const struct config *c, struct err *err)
     if (r < 0)
         return r;
     /* What can be stopped is, whatever can't: the first error is told. */
-    int (*const steps[])(const struct config *, struct err *) = {gateway_teardown, run_teardown,
-                                                                 builder_teardown};
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+    for (size_t i = 0; operators[i]; i++) {
         struct err e;
-        int s = steps[i](c, &e);
+        int s = operators[i]->teardown ? operators[i]->teardown(c, &e) : 0;
         if (s < 0 && r == 0) {
             r = s;
             *err = e;

@@ -1,5 +1,7 @@
 #include "gateway/gateway.h"
 
+#include <linux/capability.h>
+
 #include "base/log.h"
 #include "base/time.h"
 #include "gateway/act.h"
@@ -283,13 +285,10 @@ static int start(struct op *op, void *ctx, struct err *err)
     return 0;
 }
 
-int gateway_main(const struct config *c)
+static int gateway_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/instances/", "/routing/", "/remains/", NULL};
-    static const struct operator_desc desc = {
-        .name = "gateway", .prefixes = prefixes, .start = start, .reconcile = reconcile};
     struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};
-    int status = operator_run(&desc, c, &g);
+    int status = operator_run(&gateway_operator, c, &g);
     unlinkat(g.haproxy.dir_fd, "status", 0); /* nobody keeps it true any more */
     haproxy_close(&g.haproxy);
     router_log_free(g.log);
@@ -298,7 +297,8 @@ int gateway_main(const struct config *c)
     return status;
 }
 
-int gateway_teardown(const struct config *c, struct err *err)
+/* Ends this root's HAProxy. None running is fine. */
+static int gateway_teardown(const struct config *c, struct err *err)
 {
     struct haproxy h;
     int r = haproxy_open(c, &h, err);
@@ -308,3 +308,23 @@ int gateway_teardown(const struct config *c, struct err *err)
     haproxy_close(&h);
     return r;
 }
+
+static const struct folder folders[] = {
+    {BELOW(state), "gateway", 0700, OWNER_USER},
+    {BELOW(run), "gateway", 0750, OWNER_USER},
+    {0},
+};
+
+const struct operator_desc gateway_operator = {
+    .name = "gateway",
+    .what = "routes requests to instances by HAProxy",
+    .scope = SCOPE_NODE,
+    .as_user = true,
+    .capabilities = CAP_TO_MASK(CAP_NET_BIND_SERVICE), /* HAProxy's: ports 80 and 443 */
+    .folders = folders,
+    .main = gateway_main,
+    .teardown = gateway_teardown,
+    .prefixes = (const char *const[]){"/apps/", "/instances/", "/routing/", "/remains/", NULL},
+    .start = start,
+    .reconcile = reconcile,
+};

@@ -9,26 +9,8 @@
 
 #include <uv.h>
 
-#include "model/config.h"
+#include "operator/descriptor.h"
 #include "operator/mirror.h"
-
-struct op;
-
-struct operator_desc {
-    const char *name;
-    const char *const *prefixes; /* what it watches, NULL-terminated; none within another */
-    /* The subject that a key is of (dirty.h), and whether it is of any: what a change of the key
-     * makes dirty. NULL: nothing is; a pass looks at everything. */
-    bool (*subject)(const char *key, struct str *ret);
-    /* Once, when the mirror is first full: set up, adopt what already runs. An error ends the
-     * program. */
-    int (*start)(struct op *op, void *ctx, struct err *err);
-    /* A pass. now: time_mono_ms(). */
-    void (*reconcile)(struct op *op, void *ctx, int64_t now);
-    /* SIGTERM or SIGINT came (may be NULL): let go, but leave running what outlives us. The loop
-     * ends after it. */
-    void (*stop)(struct op *op, void *ctx);
-};
 
 /* Runs until SIGTERM or SIGINT (both 0) or a fatal error (logged; 1). Returns the exit status. */
 int operator_run(const struct operator_desc *d, const struct config *c, void *ctx);

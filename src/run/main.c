@@ -451,11 +451,31 @@ static int begin(struct op *op, void *ctx, struct err *err)
     return fleet_adopt(run->fleet, err);
 }
 
-int run_main(const struct config *c)
+static int run_main(const struct config *c)
 {
-    static const char *const prefixes[] = {"/apps/", "/instances/", "/remains/", NULL};
-    const struct operator_desc desc = {
-        .name = "run", .prefixes = prefixes, .start = begin, .reconcile = reconcile};
     static struct runner run; /* ends with the process, as all that hangs on the loop */
-    return operator_run(&desc, c, &run);
+    return operator_run(&run_operator, c, &run);
 }
+
+static const struct folder folders[] = {
+    {BELOW(state), "instances", 0711, OWNER_ROOT},
+    {BELOW(run), "instances", 0711, OWNER_ROOT},
+    {BELOW(run), "crun", 0700, OWNER_ROOT},
+    {BELOW(run), "shared", 0755, OWNER_MAPPED},
+    {BELOW(run), "rootfs", 0755, OWNER_ROOT},
+    {BELOW(run), "sysfs", 0755, OWNER_ROOT},
+    {BELOW(run), "userns", 0644, OWNER_ROOT, .is_file = true},
+    {0},
+};
+
+const struct operator_desc run_operator = {
+    .name = "run",
+    .what = "turns releases into instances: starts, probes, drains and stops them",
+    .scope = SCOPE_NODE,
+    .folders = folders,
+    .main = run_main,
+    .teardown = run_teardown,
+    .prefixes = (const char *const[]){"/apps/", "/instances/", "/remains/", NULL},
+    .start = begin,
+    .reconcile = reconcile,
+};

@@ -4,10 +4,10 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
-#include "model/config.h"
+#include "operator/descriptor.h"
 
-/* Runs until SIGTERM; instances run on. Returns the exit status. */
-int run_main(const struct config *c);
+extern const struct operator_desc run_operator;
+
 /* `davitd teardown`: stops every instance of this root, removes bridge and firewall table. What was
  * desired stays in the store: the next start brings it all back. `run` must not be running. */
 int run_teardown(const struct config *c, struct err *err);

@@ -25,7 +25,7 @@ def missing():
         shown = default.strip('"') or "empty"
         if f"| `{name}` | {shown} |" not in settings:
             yield f"docs/settings.md does not say that {name} is {shown}"
-    for name in re.findall(r"^OPERATOR\((\w+),", (TOP / "src/daemon/operators.h").read_text(), re.M):
+    for name in re.findall(r"^OPERATOR\((\w+)\)", (TOP / "src/daemon/operators.h").read_text(), re.M):
         if f"`{name}`" not in (DOCS / "operate.md").read_text():
             yield f"docs/operate.md says nothing of the operator {name}"
 

@@ -24,7 +24,7 @@ void api_start(void)
     world.api = fork();
     if (world.api == 0) {
         log_init("api", LOG_LEVEL_WARNING);
-        _exit(api_main(&world.config));
+        _exit(api_operator.main(&world.config));
     }
     int fd;
     _cleanup_free_ char *path = socket_path(GATEWAY); /* opened last */
