@@ -83,11 +83,11 @@ int handle_apps_create(struct request *rq, struct err *err)
 
 static void count_instances(struct request *rq, const char *app)
 {
-    _cleanup_free_ char *prefix = xasprintf("/instances/%s/", app);
     int64_t all = 0, ready = 0;
     const struct instance *in;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
-        if ((in = mirror_value(&i, &instance_schema)) && in->state != INSTANCE_STOPPED) {
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &instance_schema, app);
+         (in = mirror_each(&i));)
+        if (in->state != INSTANCE_STOPPED) {
             all++;
             ready += in->state == INSTANCE_READY;
         }
@@ -98,14 +98,11 @@ static void count_instances(struct request *rq, const char *app)
 int handle_apps_list(struct request *rq, struct err *err)
 {
     (void)err;
-    struct str parts[1];
     const struct app *a;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/apps/");
-         mirror_next(&i);) {
-        if (!key_match(i.key, "/apps/?", parts) || !(a = mirror_value(&i, &app_schema)))
-            continue;
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &app_schema, NULL);
+         (a = mirror_each(&i));) {
         const struct release *current = view_current(rq->api, a->name);
         reply_open(&rq->out, NULL, '{');
         add_summary(rq, a);
@@ -120,12 +117,11 @@ int handle_apps_list(struct request *rq, struct err *err)
 
 static void add_domains(struct request *rq, const char *app)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/domains/", app);
     const struct domain *d;
     reply_open(&rq->out, "domains", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
-        if ((d = mirror_value(&i, &domain_schema)))
-            reply_string(&rq->out, NULL, d->host);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &domain_schema, app);
+         (d = mirror_each(&i));)
+        reply_string(&rq->out, NULL, d->host);
     reply_close(&rq->out, ']');
 }
 
@@ -168,15 +164,14 @@ int handle_ps_list(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0)
         return r;
-    _cleanup_free_ char *prefix = xasprintf("/instances/%s/", a->name);
     _cleanup_free_ const struct instance **all = NULL;
     const struct instance *in;
     size_t n = 0;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
-        if ((in = mirror_value(&i, &instance_schema))) {
-            all = xrealloc(all, (n + 1) * sizeof(struct instance *));
-            all[n++] = in;
-        }
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &instance_schema, a->name);
+         (in = mirror_each(&i));) {
+        all = xrealloc(all, (n + 1) * sizeof(struct instance *));
+        all[n++] = in;
+    }
     if (n)
         qsort(all, n, sizeof(struct instance *), by_type_and_index);
     reply_open(&rq->out, NULL, '{');

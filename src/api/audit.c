@@ -40,7 +40,8 @@ static int find_oldest(struct store *s, int64_t *ret, struct err *err)
 {
     _cleanup_(kv_release) struct kv kv = {0};
     _cleanup_(audit_release) struct audit a = {.oldest = 1};
-    int r = store_get(s, KEY_AUDIT, &kv, err);
+    _cleanup_free_ char *key = key_audit();
+    int r = store_get(s, key, &kv, err);
     if (r == 0)
         r = model_decode(&audit_schema, (struct str){kv.value, kv.value_len}, &a, err);
     if (r < 0 && r != -ERR_NOT_FOUND)
@@ -80,9 +81,10 @@ static void drop_old(struct change *c, struct event_head *log)
         _cleanup_free_ char *key = key_event(log->oldest++);
         txn_delete(&c->txn, key);
     }
+    _cleanup_free_ char *key = key_audit();
     _cleanup_(buf_release) struct buf json = BUF_INIT;
     model_encode(&audit_schema, &(struct audit){.oldest = log->oldest}, &json);
-    txn_put(&c->txn, KEY_AUDIT, buf_str(&json), 0);
+    txn_put(&c->txn, key, buf_str(&json), 0);
 }
 
 void audit_add(struct change *c, const char *what, const char *app, struct event_head *ret)

@@ -269,10 +269,9 @@ void build_cancel(struct api *api, const char *id)
 static void list_builds(struct api *api, const char *app, bool finished, struct strv *ret)
 {
     const struct build *b;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
-            (!app || streq(b->app, app)) &&
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
+         (b = mirror_each(&i));)
+        if ((!app || streq(b->app, app)) &&
             view_build_finished(view_build_status(api, b->id)) == finished)
             strv_add(ret, b->id);
 }
@@ -289,7 +288,7 @@ static int forget(struct change *c, void *arg, struct err *err)
 {
     (void)err;
     const char *id = arg;
-    _cleanup_free_ char *key = key_build(id), *below = xasprintf("/builds/%s/", id);
+    _cleanup_free_ char *key = key_build(id), *below = key_below(key);
     change_delete(c, key);
     change_delete_prefix(c, below);
     return 0;

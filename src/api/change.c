@@ -100,7 +100,7 @@ static int refresh(struct api *api, const char *app, struct err *err)
     int r = audit_catch_up(api, err);
     if (r < 0 || !app)
         return r;
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/", app);
+    _cleanup_free_ char *key = key_app(app), *prefix = key_below(key);
     if ((r = store_list(operator_store(api->op), prefix, &l, err)) < 0)
         return r;
     for (size_t i = 0; i < l.n; i++)

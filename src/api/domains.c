@@ -11,13 +11,12 @@ int handle_domains_list(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0)
         return r;
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/domains/", a->name);
     const struct domain *d;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
-        if ((d = mirror_value(&i, &domain_schema)))
-            reply_noun(&rq->out, NULL, &domain_schema, d);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &domain_schema, a->name);
+         (d = mirror_each(&i));)
+        reply_noun(&rq->out, NULL, &domain_schema, d);
     reply_close(&rq->out, ']');
     reply_close(&rq->out, '}');
     return 0;
@@ -26,10 +25,10 @@ int handle_domains_list(struct request *rq, struct err *err)
 /* Who has it; false: nobody. */
 static bool taken_by(struct api *api, const char *host, char **ret_app)
 {
-    struct str parts[2];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/apps/"); mirror_next(&i);)
-        if (key_match(i.key, "/apps/?/domains/?", parts) && str_eq(parts[1], str_of(host))) {
-            *ret_app = xstrndup(parts[0].ptr, parts[0].len);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &domain_schema, NULL);
+         mirror_next(&i);)
+        if (str_eq(i.parts[1], str_of(host))) {
+            *ret_app = xstrndup(i.parts[0].ptr, i.parts[0].len);
             return true;
         }
     return false;

@@ -99,10 +99,11 @@ static void on_event(void *arg) { stream_poke(arg); }
 static int follow(struct request *rq, const char *app, int64_t *last, size_t n, struct err *err)
 {
     struct store *store = operator_store(rq->api->op);
+    _cleanup_free_ char *prefix = key_prefix(&event_schema, NULL);
     struct watch *w;
     int64_t revision;
     int r = store_revision(store, &revision, err);
-    if (r < 0 || (r = store_watch(store, "/events/", revision + 1, &w, err)) < 0)
+    if (r < 0 || (r = store_watch(store, prefix, revision + 1, &w, err)) < 0)
         return r;
     struct event_stream *es = xcalloc(1, sizeof(*es));
     es->app = app ? xstrdup(app) : NULL;

@@ -92,10 +92,9 @@ static const struct build *build_ahead(struct follower *f)
 {
     struct api *api = f->stream.rq->api;
     const struct build *b;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
-            streq(b->app, f->app) && strcmp(b->id, f->build) < 0 &&
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
+         (b = mirror_each(&i));)
+        if (streq(b->app, f->app) && strcmp(b->id, f->build) < 0 &&
             !view_build_finished(view_build_status(api, b->id)))
             return b;
     return NULL;
@@ -107,12 +106,10 @@ static size_t others_ahead(struct follower *f, size_t *ret_apps)
     struct api *api = f->stream.rq->api;
     _cleanup_(strv_release) struct strv apps = {0};
     const struct build *b;
-    struct str parts[1];
     size_t n = 0;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/");
-         mirror_next(&i);) {
-        if (!key_match(i.key, "/builds/?", parts) || !(b = mirror_value(&i, &build_schema)) ||
-            streq(b->app, f->app))
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
+         (b = mirror_each(&i));) {
+        if (streq(b->app, f->app))
             continue;
         const struct build_status *s = view_build_status(api, b->id);
         bool runs = s && s->state == BUILD_RUNNING;

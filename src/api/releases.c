@@ -25,16 +25,13 @@ static int by_number_down(const void *a, const void *b)
 /* Newest first; the array is the caller's, what it points to the mirror's. */
 static const struct release **all_releases(struct api *api, const char *app, size_t *ret_n)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
     const struct release **all = NULL, *r;
-    struct str parts[2];
     size_t n = 0;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), prefix); mirror_next(&i);)
-        if (key_match(i.key, "/apps/?/releases/?", parts) &&
-            (r = mirror_value(&i, &release_schema))) {
-            all = xrealloc(all, (n + 1) * sizeof(*all));
-            all[n++] = r;
-        }
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &release_schema, app);
+         (r = mirror_each(&i));) {
+        all = xrealloc(all, (n + 1) * sizeof(*all));
+        all[n++] = r;
+    }
     if (n)
         qsort(all, n, sizeof(*all), by_number_down);
     *ret_n = n;

@@ -50,22 +50,19 @@ char *remains_wait_for(struct api *api, const char *app)
 
 static void images_of(struct api *api, const char *app, struct strv *ret)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
     const struct release *r;
-    struct str parts[2];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), prefix); mirror_next(&i);)
-        if (key_match(i.key, "/apps/?/releases/?", parts) &&
-            (r = mirror_value(&i, &release_schema)) && !strv_has(ret, r->image))
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &release_schema, app);
+         (r = mirror_each(&i));)
+        if (!strv_has(ret, r->image))
             strv_add(ret, r->image);
 }
 
 static void builds_of(struct api *api, const char *app, struct strv *ret)
 {
     const struct build *b;
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(api->op), "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts) && (b = mirror_value(&i, &build_schema)) &&
-            streq(b->app, app))
+    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
+         (b = mirror_each(&i));)
+        if (streq(b->app, app))
             strv_add(ret, b->id);
 }
 
@@ -86,7 +83,7 @@ static void leave_remains(struct change *c, const struct remains *left)
 static int destroy(struct change *c, void *arg, struct err *err)
 {
     struct end *e = arg;
-    _cleanup_free_ char *key = key_app(e->app), *below = xasprintf("/apps/%s/", e->app);
+    _cleanup_free_ char *key = key_app(e->app), *below = key_below(key);
     _cleanup_(app_release) struct app a = {0};
     int r = change_read(c, key, &app_schema, &a, err);
     if (r < 0)
@@ -98,8 +95,7 @@ static int destroy(struct change *c, void *arg, struct err *err)
     change_delete(c, key);
     change_delete_prefix(c, below);
     for (size_t i = 0; i < e->left.builds.n; i++) {
-        _cleanup_free_ char *build = key_build(e->left.builds.items[i]),
-                            *status = xasprintf("%s/", build);
+        _cleanup_free_ char *build = key_build(e->left.builds.items[i]), *status = key_below(build);
         change_delete(c, build);
         change_delete_prefix(c, status);
     }

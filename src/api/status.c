@@ -9,12 +9,12 @@
 
 enum { STATUS_MAX = 8192 };
 
-static int64_t count(struct request *rq, const char *prefix, const char *pattern)
+static int64_t count(struct request *rq, const struct schema *noun)
 {
-    struct str parts[3];
     int64_t n = 0;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), prefix); mirror_next(&i);)
-        n += key_match(i.key, pattern, parts);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), noun, NULL);
+         mirror_next(&i);)
+        n++;
     return n;
 }
 
@@ -65,8 +65,8 @@ int handle_status(struct request *rq, struct err *err)
     reply_string(&rq->out, "listen", c->listen);
     reply_int(&rq->out, "http_port", c->http_port);
     reply_int(&rq->out, "https_port", c->https_port);
-    reply_int(&rq->out, "apps", count(rq, "/apps/", "/apps/?"));
-    reply_int(&rq->out, "instances", count(rq, "/instances/", "/instances/?/?/?"));
+    reply_int(&rq->out, "apps", count(rq, &app_schema));
+    reply_int(&rq->out, "instances", count(rq, &instance_schema));
     add_gateway(rq);
     add_remains(rq);
     reply_close(&rq->out, '}');
@@ -79,10 +79,9 @@ int handle_stacks_list(struct request *rq, struct err *err)
     const struct stack *s;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/stacks/");
-         mirror_next(&i);)
-        if ((s = mirror_value(&i, &stack_schema)))
-            reply_noun(&rq->out, NULL, &stack_schema, s);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &stack_schema, NULL);
+         (s = mirror_each(&i));)
+        reply_noun(&rq->out, NULL, &stack_schema, s);
     reply_close(&rq->out, ']');
     reply_close(&rq->out, '}');
     return 0;

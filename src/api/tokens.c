@@ -9,9 +9,6 @@
 enum { TOKEN_NAME_MAX = 64 };
 static const int64_t TTL_MAX = 10LL * 366 * 86400;
 
-/* The hash behind /tokens/HASH. */
-static const char *hash_of(const char *key) { return key + strlen("/tokens/"); }
-
 static bool mine(const struct request *rq, const struct token *t)
 {
     return t && t->user && streq(t->user, rq->who.user);
@@ -34,13 +31,13 @@ static void add_token(struct buf *b, const char *hash, const struct token *t, co
 int handle_tokens_list(struct request *rq, struct err *err)
 {
     (void)err;
+    const struct token *t;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/tokens/");
-         mirror_next(&i);) {
-        const struct token *t = mirror_value(&i, &token_schema);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &token_schema, NULL);
+         (t = mirror_each(&i));) {
         if (mine(rq, t))
-            add_token(&rq->out, hash_of(i.key), t, NULL);
+            add_token(&rq->out, i.parts[0].ptr, t, NULL);
     }
     reply_close(&rq->out, ']');
     reply_close(&rq->out, '}');
@@ -134,12 +131,14 @@ int handle_tokens_create(struct request *rq, struct err *err)
 static int drop(struct change *c, void *arg, struct err *err)
 {
     const char *key = arg;
+    struct str hash;
     _cleanup_(token_release) struct token t = {0};
     int r = change_read(c, key, &token_schema, &t, err);
     if (r < 0)
         return r;
     change_delete(c, key);
-    buf_addf(&c->detail, "%.*s %s", TOKEN_ID_LEN, hash_of(key), t.name ? t.name : "");
+    key_is(&token_schema, key, &hash);
+    buf_addf(&c->detail, "%.*s %s", TOKEN_ID_LEN, hash.ptr, t.name ? t.name : "");
     return 0;
 }
 
@@ -147,10 +146,10 @@ int handle_tokens_delete(struct request *rq, struct err *err)
 {
     const char *id = request_param(rq, "id");
     _cleanup_free_ char *key = NULL;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/tokens/");
-         mirror_next(&i);)
-        if (strlen(id) >= TOKEN_ID_LEN && strncmp(hash_of(i.key), id, strlen(id)) == 0 &&
-            mine(rq, mirror_value(&i, &token_schema)) && !key)
+    const struct token *t;
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &token_schema, NULL);
+         (t = mirror_each(&i));)
+        if (strlen(id) >= TOKEN_ID_LEN && str_starts(i.parts[0], str_of(id)) && mine(rq, t) && !key)
             key = xstrdup(i.key);
     if (!key) {
         err_set(err, ERR_NOT_FOUND, "you have no token '%.64s'", id);

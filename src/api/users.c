@@ -11,10 +11,9 @@ int handle_users_list(struct request *rq, struct err *err)
     const struct user *u;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_iter(operator_mirror(rq->api->op), "/users/");
-         mirror_next(&i);)
-        if ((u = mirror_value(&i, &user_schema)))
-            reply_noun(&rq->out, NULL, &user_schema, u);
+    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &user_schema, NULL);
+         (u = mirror_each(&i));)
+        reply_noun(&rq->out, NULL, &user_schema, u);
     reply_close(&rq->out, ']');
     reply_close(&rq->out, '}');
     return 0;
@@ -93,9 +92,9 @@ static int drop(struct change *c, void *arg, struct err *err)
     if (r < 0)
         return r;
     change_delete(c, key);
-    for (struct mirror_iter i = mirror_iter(operator_mirror(c->api->op), "/tokens/");
-         mirror_next(&i);)
-        if ((t = mirror_value(&i, &token_schema)) && streq(t->user, name))
+    for (struct mirror_iter i = mirror_of(operator_mirror(c->api->op), &token_schema, NULL);
+         (t = mirror_each(&i));)
+        if (streq(t->user, name))
             change_delete(c, i.key);
     buf_adds(&c->detail, name);
     return 0;

@@ -109,7 +109,7 @@ static int leave_for_next(struct change *c, const char *app, int64_t number, str
 
 static void put_revision(struct change *c, const char *app, struct config_vars *v)
 {
-    _cleanup_free_ char *key = key_config(app, v->number);
+    _cleanup_free_ char *key = key_config_vars(app, v->number);
     v->created = xstrdup(c->now);
     v->by = xstrdup(c->who->user);
     change_new(c, key, &config_vars_schema, v);

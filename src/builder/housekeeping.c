@@ -58,14 +58,10 @@ static void keep_images(struct op *op, const char *app, struct chores *ret)
 {
     struct mirror *m = operator_mirror(op);
     _cleanup_(history_release) struct history h = {0};
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app), *key = key_desired(app);
+    _cleanup_free_ char *key = key_desired(app);
+    const struct release *r;
     const struct desired *desired = mirror_get(m, key, &desired_schema, NULL);
-    struct str parts[2];
-    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
-        const struct release *r;
-        if (!key_match(i.key, "/apps/?/releases/?", parts) ||
-            !(r = mirror_value(&i, &release_schema)))
-            continue;
+    for (struct mirror_iter i = mirror_of(m, &release_schema, app); (r = mirror_each(&i));) {
         _cleanup_free_ char *status_key = key_release_status(app, r->number);
         const struct release_status *s = mirror_get(m, status_key, &release_status_schema, NULL);
         history_add(&h, r, s ? s->state : RELEASE_PENDING);
@@ -92,7 +88,8 @@ static void keep_of_instance(struct op *op, const struct kv *kv, struct chores *
 static int keep_running(struct op *op, struct chores *ret, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list instances = {0};
-    int r = store_list(operator_store(op), "/instances/", &instances, err);
+    _cleanup_free_ char *prefix = key_prefix(&instance_schema, NULL);
+    int r = store_list(operator_store(op), prefix, &instances, err);
     for (size_t i = 0; !r && i < instances.n; i++)
         keep_of_instance(op, &instances.items[i], ret);
     return r;
@@ -114,10 +111,8 @@ static void keep_builds(struct op *op, struct chores *ret)
     struct mirror *m = operator_mirror(op);
     _cleanup_(strv_release) struct strv ids = {0};
     struct counts seen = {0};
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(m, "/builds/"); mirror_next(&i);)
-        if (key_match(i.key, "/builds/?", parts))
-            strv_take(&ids, xstrndup(parts[0].ptr, parts[0].len));
+    for (struct mirror_iter i = mirror_of(m, &build_schema, NULL); mirror_next(&i);)
+        strv_take(&ids, xstrndup(i.parts[0].ptr, i.parts[0].len));
     for (size_t i = ids.n; i-- > 0;) {
         _cleanup_free_ char *key = key_build(ids.items[i]), *skey = key_build_status(ids.items[i]);
         const struct build *b = mirror_get(m, key, &build_schema, NULL);
@@ -139,10 +134,8 @@ static void keep_builds(struct op *op, struct chores *ret)
 
 int chores_gather(struct op *op, struct chores *ret, struct err *err)
 {
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/apps/"); mirror_next(&i);)
-        if (key_match(i.key, "/apps/?", parts))
-            strv_take(&ret->apps, xstrndup(parts[0].ptr, parts[0].len));
+    for (struct mirror_iter i = mirror_of(operator_mirror(op), &app_schema, NULL); mirror_next(&i);)
+        strv_take(&ret->apps, xstrndup(i.parts[0].ptr, i.parts[0].len));
     for (size_t i = 0; i < ret->apps.n; i++)
         keep_images(op, ret->apps.items[i], ret);
     keep_builds(op, ret);

@@ -280,11 +280,9 @@ static void reconcile(struct op *op, void *ctx, int64_t now)
     struct builder *b = ctx;
     size_t n = 0, size = 64;
     const struct build **builds = xcalloc(size, sizeof(*builds));
-    struct str parts[1];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/builds/"); mirror_next(&i);) {
-        const struct build *build;
-        if (!key_match(i.key, "/builds/?", parts) || !(build = mirror_value(&i, &build_schema)))
-            continue;
+    const struct build *build;
+    for (struct mirror_iter i = mirror_of(operator_mirror(op), &build_schema, NULL);
+         (build = mirror_each(&i));) {
         if (n == size)
             builds = xrealloc(builds, (size *= 2) * sizeof(*builds));
         builds[n++] = build;

@@ -3,24 +3,22 @@
 #include "builder/tree.h"
 #include "os/file.h"
 
-#define FIELD(kind, member)                                                                        \
-    {                                                                                              \
-#member, FIELD_##kind, offsetof(struct record, member)                                     \
-    }
-
-static const struct schema schema = {"record", sizeof(struct record),
-                                     (const struct field[]){FIELD(STRING, buildpacks),
-                                                            FIELD(MAP, stacks),
-
-                                                            FIELD(MAP, depends),
-                                                            FIELD(BOOL, reusable),
-                                                            FIELD(STRING, source),
-                                                            FIELD(STRV, run),
-                                                            FIELD(STRING, title),
-                                                            FIELD(STRING, compiled),
-                                                            FIELD(MAP, processes),
-                                                            FIELD(MAP, env),
-                                                            {0}}};
+/* clang-format off */
+#define FIELD(kind, member) {#member, FIELD_##kind, offsetof(struct record, member)},
+static const struct field fields[] = {
+    FIELD(STRING, buildpacks)
+    FIELD(MAP, stacks)
+    FIELD(MAP, depends)
+    FIELD(BOOL, reusable)
+    FIELD(STRING, source)
+    FIELD(STRV, run)
+    FIELD(STRING, title)
+    FIELD(STRING, compiled)
+    FIELD(MAP, processes)
+    FIELD(MAP, env)
+    {0}};
+/* clang-format on */
+static const struct schema schema = {"record", sizeof(struct record), fields};
 
 void record_release(struct record *r) { model_release(&schema, r); }
 

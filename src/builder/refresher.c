@@ -90,7 +90,6 @@ static bool among(const struct list *found, struct str name)
 static void publish(struct refresher *f, const struct list *found)
 {
     struct mirror *m = operator_mirror(f->op);
-    struct str parts[1];
     for (size_t i = 0; i < found->n; i++) {
         struct stack *stack = list_at(found, struct stack, i);
         _cleanup_free_ char *key = key_stack(stack->name);
@@ -99,8 +98,8 @@ static void publish(struct refresher *f, const struct list *found)
         if (!before || !model_equal(&stack_schema, stack, before))
             operator_put(f->op, key, &stack_schema, stack);
     }
-    for (struct mirror_iter i = mirror_iter(m, "/stacks/"); mirror_next(&i);)
-        if (key_match(i.key, "/stacks/?", parts) && !among(found, parts[0]))
+    for (struct mirror_iter i = mirror_of(m, &stack_schema, NULL); mirror_next(&i);)
+        if (!among(found, i.parts[0]))
             operator_delete(f->op, i.key);
 }
 
@@ -150,9 +149,10 @@ static int64_t when(const char *text)
 static int64_t due(struct refresher *f)
 {
     int64_t checked = 0, made = 0;
-    for (struct mirror_iter i = mirror_iter(operator_mirror(f->op), "/stacks/"); mirror_next(&i);) {
-        const struct stack *s = mirror_value(&i, &stack_schema);
-        if (!s || !streq(s->name, "stack-run"))
+    const struct stack *s;
+    for (struct mirror_iter i = mirror_of(operator_mirror(f->op), &stack_schema, NULL);
+         (s = mirror_each(&i));) {
+        if (!streq(s->name, "stack-run"))
             continue;
         checked = when(s->checked);
         made = when(s->made);

@@ -5,13 +5,10 @@
 
 static int64_t newest_release(struct mirror *m, const char *app)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
     int64_t newest = 0;
-    struct str parts[2];
-    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
+    for (struct mirror_iter i = mirror_of(m, &release_schema, app); mirror_next(&i);) {
         uint64_t n;
-        if (key_match(i.key, "/apps/?/releases/?", parts) &&
-            str_to_u64(parts[1], 1, INT64_MAX, &n, NULL) == 0)
+        if (str_to_u64(i.parts[1], 1, INT64_MAX, &n, NULL) == 0)
             newest = MAX(newest, (int64_t)n);
     }
     return newest;
@@ -79,7 +76,7 @@ static int64_t put_config(struct op *op, struct txn *t, const struct build *b,
     }
     if (!any)
         return now ? now->number : 0;
-    _cleanup_free_ char *key = key_config(b->app, next.number);
+    _cleanup_free_ char *key = key_config_vars(b->app, next.number);
     put(t, key, 0, &config_vars_schema, &next);
     return next.number;
 }

@@ -43,7 +43,7 @@ static void on_log(uv_poll_t *poll, int status, int events);
 static bool app_exists(void *ctx, struct str app)
 {
     struct gateway *g = ctx;
-    _cleanup_free_ char *key = xasprintf("/apps/%.*s", (int)app.len, app.ptr);
+    _cleanup_free_ char *name = xstrndup(app.ptr, app.len), *key = key_app(name);
     return mirror_get(operator_mirror(g->op), key, &app_schema, NULL) != NULL;
 }
 

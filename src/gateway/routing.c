@@ -27,10 +27,10 @@ static void report(struct op *op, const struct state *s, const char *app)
 
 void routing_report(struct op *op, const struct wanted *w, const struct state *s)
 {
-    struct str app;
     for (size_t i = 0; i < w->n_apps; i++)
         report(op, s, w->apps[i].name);
-    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/routing/"); mirror_next(&i);)
-        if (key_match(i.key, "/routing/?", &app) && !wanted_has_app(w, app))
+    for (struct mirror_iter i = mirror_of(operator_mirror(op), &routing_schema, NULL);
+         mirror_next(&i);)
+        if (!wanted_has_app(w, i.parts[0]))
             operator_delete(op, i.key);
 }

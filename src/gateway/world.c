@@ -56,17 +56,18 @@ void world_read(struct mirror *m, const struct config *c, struct world *ret)
 {
     struct world *w = ret;
     *w = (struct world){.wanted = {.domain = c->domain, .drain_us = c->drain_timeout * 1000000}};
-    struct str parts[3];
-    for (struct mirror_iter i = mirror_iter(m, "/apps/"); mirror_next(&i);) {
-        if (key_match(i.key, "/apps/?", parts))
+    _cleanup_free_ char *apps = key_prefix(&app_schema, NULL);
+    struct str parts[KEY_PARAMS_MAX];
+    const struct instance *instance;
+    for (struct mirror_iter i = mirror_iter(m, apps); mirror_next(&i);) {
+        if (key_is(&app_schema, i.key, parts))
             add_app(w, m, mirror_value(&i, &app_schema));
-        else if (key_match(i.key, "/apps/?/domains/?", parts))
+        else if (key_is(&domain_schema, i.key, parts))
             add_host(w, parts[0], mirror_value(&i, &domain_schema));
     }
-    for (struct mirror_iter i = mirror_iter(m, "/instances/"); mirror_next(&i);) {
-        if (key_match(i.key, "/instances/?/web/?", parts))
-            add_instance(w, mirror_value(&i, &instance_schema));
-    }
+    for (struct mirror_iter i = mirror_of(m, &instance_schema, NULL); (instance = mirror_each(&i));)
+        if (streq(instance->type, "web"))
+            add_instance(w, instance);
     wanted_sort(&w->wanted);
 }
 

@@ -26,14 +26,32 @@ struct field {
     enum field_type type;
     size_t offset;
     bool required;
-    const char *const *names;
+    const char *const *names, *const *docs; /* of FIELD_ENUM; docs may be NULL */
     const struct schema *of;
+    const char *doc; /* may be NULL */
 };
 
+/* Who may write a noun, and who may take it from one state to another (model/writers.h). */
+struct writer {
+    const char *who; /* an operator */
+    enum { WRITES = 1, DELETES } may;
+    const char *const
+        *fields; /* of WRITES: only these, of what is there; none: all. Ended by NULL */
+};
+struct transition {
+    const char *who;
+    int from, to;
+};
+
+/* Of documents that aren't in the store only the first three are set. */
 struct schema {
     const char *noun; /* for messages: "release" */
     size_t size;
-    const struct field *fields; /* ended by one without a name */
+    const struct field *fields;   /* ended by one without a name */
+    const char *doc;              /* what it is */
+    const char *key, *key_params; /* printf's format, and what it takes; NULL: in another noun */
+    const struct writer *writers; /* ended by one without a name */
+    const struct transition *transitions; /* of `state`, ended by one without a name; none: any */
 };
 
 /* Names to texts, in the order of the document. */

@@ -6,11 +6,10 @@ void past_release(struct past *p) { free(p->items); }
 
 void past_of(struct mirror *m, const char *app, struct past *ret)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/releases/", app);
-    struct str parts[2];
+    _cleanup_free_ char *prefix = key_prefix(&release_schema, app);
     size_t size = 0;
     for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
-        if (key_match(i.key, "/apps/?/releases/?/status", parts)) {
+        if (key_is(&release_status_schema, i.key, NULL)) {
             const struct release_status *s = mirror_value(&i, &release_status_schema);
             if (s && ret->n)
                 ret->items[ret->n - 1].state = s->state;
@@ -49,12 +48,10 @@ const struct release *current_release(struct mirror *m, const char *app)
 
 static int64_t newest_config(struct mirror *m, const char *app)
 {
-    _cleanup_free_ char *prefix = xasprintf("/apps/%s/config/", app);
     int64_t newest = 0;
     const struct config_vars *v;
-    for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);)
-        if ((v = mirror_value(&i, &config_vars_schema)))
-            newest = v->number;
+    for (struct mirror_iter i = mirror_of(m, &config_vars_schema, app); (v = mirror_each(&i));)
+        newest = v->number;
     return newest;
 }
 
@@ -68,6 +65,6 @@ const struct config_vars *current_config(struct mirror *m, const char *app, int6
     if (!d)
         return NULL;
     past_of(m, app, &past);
-    _cleanup_free_ char *key = key_config(app, config_in_force(past.items, past.n, d, newest));
+    _cleanup_free_ char *key = key_config_vars(app, config_in_force(past.items, past.n, d, newest));
     return mirror_get(m, key, &config_vars_schema, NULL);
 }

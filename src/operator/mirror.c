@@ -144,21 +144,47 @@ const void *mirror_get(struct mirror *m, const char *key, const struct schema *s
 
 struct mirror_iter mirror_iter(struct mirror *m, const char *prefix)
 {
-    return (struct mirror_iter){.mirror = m, .prefix = prefix, .at = lower_bound(m, prefix)};
+    size_t first = lower_bound(m, prefix), end = first, high = m->n;
+    while (end < high) {
+        size_t mid = end + (high - end) / 2;
+        if (str_starts(str_of(m->entries[mid].key), str_of(prefix)))
+            end = mid + 1;
+        else
+            high = mid;
+    }
+    return (struct mirror_iter){.mirror = m, .at = first, .end = end};
+}
+
+struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const char *first)
+{
+    _cleanup_free_ char *prefix = key_prefix(noun, first);
+    struct mirror_iter i = mirror_iter(m, prefix);
+    i.noun = noun;
+    return i;
 }
 
 bool mirror_next(struct mirror_iter *i)
 {
-    struct mirror *m = i->mirror;
-    if (i->at >= m->n || !str_starts(str_of(m->entries[i->at].key), str_of(i->prefix)))
-        return false;
-    i->key = m->entries[i->at].key;
-    i->rev = m->entries[i->at].rev;
-    i->at++;
-    return true;
+    while (i->at < MIN(i->end, i->mirror->n)) {
+        const struct entry *e = &i->mirror->entries[i->at++];
+        if (i->noun && !key_is(i->noun, e->key, i->parts))
+            continue;
+        i->key = e->key;
+        i->rev = e->rev;
+        return true;
+    }
+    return false;
 }
 
 const void *mirror_value(struct mirror_iter *i, const struct schema *s)
 {
     return decode(&i->mirror->entries[i->at - 1], s);
+}
+
+const void *mirror_each(struct mirror_iter *i)
+{
+    const void *value = NULL;
+    while (!value && mirror_next(i))
+        value = mirror_value(i, i->noun);
+    return value;
 }

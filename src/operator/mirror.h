@@ -3,7 +3,7 @@
 #ifndef OPERATOR_MIRROR_H
 #define OPERATOR_MIRROR_H
 
-#include "model/codec.h"
+#include "model/nouns.h"
 #include "store/store.h"
 
 struct mirror;
@@ -23,18 +23,24 @@ void mirror_forget(struct mirror *m, const char *prefix, int64_t revision);
  * isn't there. */
 const void *mirror_get(struct mirror *m, const char *key, const struct schema *s, int64_t *ret_rev);
 
-/* Walks the keys under a prefix in order:
- *     for (struct mirror_iter i = mirror_iter(m, "/apps/"); mirror_next(&i);)
- *         if (key_match(i.key, "/apps/?", parts) && (app = mirror_value(&i, &app_schema))) … */
+/* Walks a noun in the order of its keys, with `first` only what belongs to that (key_prefix):
+ *     for (struct mirror_iter i = mirror_of(m, &release_schema, app); (release = mirror_each(&i));)
+ * … or, by mirror_iter, all keys under a prefix: for (struct mirror_iter i = mirror_iter(m,
+ * prefix); mirror_next(&i);) if (key_is(&release_schema, i.key, NULL) && (release =
+ * mirror_value(&i, &release_schema))) … */
 struct mirror_iter {
     struct mirror *mirror;
-    const char *prefix;
-    size_t at;
+    const struct schema *noun; /* NULL: any */
+    size_t at, end;
     const char *key;
+    struct str parts[KEY_PARAMS_MAX]; /* of a noun's key */
     int64_t rev;
 };
+struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const char *first);
 struct mirror_iter mirror_iter(struct mirror *m, const char *prefix);
 bool mirror_next(struct mirror_iter *i);
 const void *mirror_value(struct mirror_iter *i, const struct schema *s);
+/* The next value of the noun that decodes; NULL: there is none. */
+const void *mirror_each(struct mirror_iter *i);
 
 #endif

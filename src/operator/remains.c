@@ -2,10 +2,10 @@
 
 void remains_of(struct op *op, const char *who, struct strv *ret)
 {
-    struct str parts[2];
-    for (struct mirror_iter i = mirror_iter(operator_mirror(op), "/remains/"); mirror_next(&i);)
-        if (key_match(i.key, "/remains/?/?", parts) && str_eq(parts[1], str_of(who)))
-            strv_take(ret, xstrndup(parts[0].ptr, parts[0].len));
+    for (struct mirror_iter i = mirror_of(operator_mirror(op), &remains_schema, NULL);
+         mirror_next(&i);)
+        if (str_eq(i.parts[1], str_of(who)))
+            strv_take(ret, xstrndup(i.parts[0].ptr, i.parts[0].len));
 }
 
 bool remains_left(struct op *op, const char *app, const char *who)

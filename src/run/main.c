@@ -160,7 +160,7 @@ static void attempt(struct app_pass *p, struct member *m)
     const struct release *r = release_of(p, m->release);
     const struct config_vars *vars = NULL;
     if (r && r->config) {
-        _cleanup_free_ char *key = key_config(p->app, r->config);
+        _cleanup_free_ char *key = key_config_vars(p->app, r->config);
         vars = mirror_get(operator_mirror(run->op), key, &config_vars_schema, NULL);
     }
     struct err err;
@@ -361,12 +361,10 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
 static void remember_records(struct runner *run)
 {
     struct mirror *mirror = operator_mirror(run->op);
-    struct str parts[3];
-    for (struct mirror_iter i = mirror_iter(mirror, "/instances/"); mirror_next(&i);) {
-        const struct instance *rec;
-        if (!key_match(i.key, "/instances/?/?/?", parts) ||
-            !(rec = mirror_value(&i, &instance_schema)) ||
-            fleet_find(run->fleet, rec->app, rec->type, rec->id))
+    const struct instance *rec;
+    for (struct mirror_iter i = mirror_of(mirror, &instance_schema, NULL);
+         (rec = mirror_each(&i));) {
+        if (fleet_find(run->fleet, rec->app, rec->type, rec->id))
             continue;
         struct member *m = fleet_add(run->fleet, rec->app, rec->type, rec->id);
         if (m && rec->ip)
@@ -377,10 +375,8 @@ static void remember_records(struct runner *run)
 static void gather_apps(struct runner *run, struct strv *ret)
 {
     struct mirror *mirror = operator_mirror(run->op);
-    struct str app;
-    for (struct mirror_iter i = mirror_iter(mirror, "/apps/"); mirror_next(&i);)
-        if (key_match(i.key, "/apps/?/desired", &app))
-            strv_addf(ret, "%.*s", (int)app.len, app.ptr);
+    for (struct mirror_iter i = mirror_of(mirror, &desired_schema, NULL); mirror_next(&i);)
+        strv_take(ret, xstrndup(i.parts[0].ptr, i.parts[0].len));
     for (size_t i = 0; i < fleet_size(run->fleet); i++)
         if (!strv_has(ret, fleet_at(run->fleet, i)->app))
             strv_add(ret, fleet_at(run->fleet, i)->app);

@@ -114,12 +114,9 @@ static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     (void)ctx;
     (void)now;
-    struct str parts[1];
     const struct build *b;
     struct mirror *m = operator_mirror(op);
-    for (struct mirror_iter i = mirror_iter(m, "/builds/"); mirror_next(&i);) {
-        if (!key_match(i.key, "/builds/?", parts) || !(b = mirror_value(&i, &build_schema)))
-            continue;
+    for (struct mirror_iter i = mirror_of(m, &build_schema, NULL); (b = mirror_each(&i));) {
         _cleanup_free_ char *key = key_build_status(b->id);
         if (mirror_get(m, key, &build_status_schema, NULL))
             continue;

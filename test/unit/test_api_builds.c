@@ -34,7 +34,7 @@ static char *newest_build(const char * not )
     assert_int_equal(store_list(world.store, "/builds/", &l, NULL), 0);
     struct str parts[1];
     for (size_t i = l.n; i-- > 0;)
-        if (key_match(l.items[i].key, "/builds/?", parts))
+        if (key_is(&build_schema, l.items[i].key, parts))
             return streq(parts[0].ptr, not ) ? NULL : xstrdup(parts[0].ptr);
     return NULL;
 }

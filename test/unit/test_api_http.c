@@ -529,7 +529,8 @@ static void test_audit_log_is_bounded(void **state)
     assert_int_equal(store_list(world.store, "/events/", &events, NULL), 0);
     assert_in_range(events.n, 1000, KEPT_MAX);
     _cleanup_(audit_release) struct audit a = {0};
-    assert_true(get(KEY_AUDIT, &audit_schema, &a));
+    _cleanup_free_ char *key = key_audit();
+    assert_true(get(key, &audit_schema, &a));
     int64_t first = number + CHANGES + 1 - (int64_t)events.n;
     assert_int_equal(a.oldest, first);
     _cleanup_free_ char *oldest = key_event(first);

@@ -116,14 +116,27 @@ static void keys_match_their_form(void **state)
 {
     (void)state;
     struct str parts[3];
-    assert_true(key_match("/apps/shop/releases/0000000003", "/apps/?/releases/?", parts));
+    assert_true(key_is(&release_schema, "/apps/shop/releases/0000000003", parts));
     assert_true(str_eq(parts[0], STR("shop")));
     assert_true(str_eq(parts[1], STR("0000000003")));
-    assert_false(key_match("/apps/shop/releases/0000000003/status", "/apps/?/releases/?", parts));
-    assert_false(key_match("/apps/shop", "/apps/?/releases/?", parts));
-    assert_false(key_match("/apps/", "/apps/?", parts));
-    _cleanup_free_ char *key = key_release("shop", 3);
+    assert_false(key_is(&release_schema, "/apps/shop/releases/0000000003/status", parts));
+    assert_false(key_is(&release_schema, "/apps/shop", parts));
+    assert_false(key_is(&app_schema, "/apps/", parts));
+    _cleanup_free_ char *key = key_release("shop", 3), *all = key_prefix(&release_schema, NULL),
+                        *of_shop = key_prefix(&release_schema, "shop"), *audit = key_audit(),
+                        *audit_prefix = key_prefix(&audit_schema, NULL);
     assert_string_equal(key, "/apps/shop/releases/0000000003");
+    assert_string_equal(all, "/apps/");
+    assert_string_equal(of_shop, "/apps/shop/releases/");
+    assert_string_equal(audit, "/audit");
+    assert_string_equal(audit_prefix, "/audit");
+    _cleanup_(buf_release) struct buf look = BUF_INIT;
+    key_describe(&release_status_schema, &look);
+    buf_addc(&look, ' ');
+    key_describe(&instance_schema, &look);
+    buf_addc(&look, ' ');
+    key_describe(&audit_schema, &look);
+    assert_string_equal(look.ptr, "/apps/APP/releases/NUMBER/status /instances/APP/TYPE/ID /audit");
 }
 
 static void procfiles(void **state)

@@ -1,0 +1,8 @@
+NOUN(app, "An app, and who owns it")
+KEY(app, "/apps/%s", (const char *app), app)
+NEEDED(app, STRING, name, "its name")
+FIELD(app, STRING, owner, "the user it belongs to")
+FIELD(app, STRING, created, "when it was made")
+FIELD(app, STRING, branch, "the branch that is deployed: the first one that was pushed; empty before")
+WRITER(api, WRITES)
+END(app)

@@ -1,0 +1,5 @@
+NOUN(audit, "Where the audit log begins since older events were dropped; absent: with event 1")
+KEY(audit, "/audit", (void))
+NEEDED(audit, INT, oldest, "number of the oldest event kept")
+WRITER(api, WRITES)
+END(audit)

@@ -1,0 +1,18 @@
+ENUM(build_state)
+VALUE(BUILD_QUEUED, "queued", "waits for its turn")
+VALUE(BUILD_RUNNING, "running", "is being made")
+VALUE(BUILD_SUCCEEDED, "succeeded", "made a release")
+VALUE(BUILD_FAILED, "failed", "made nothing")
+VALUE(BUILD_CANCELLED, "cancelled", "nobody wanted it any more")
+END_ENUM(build_state)
+
+/* Its output is in <state>/builds/ID/output.log, plain text lines. */
+NOUN(build_status, "What became of a build")
+KEY(build_status, "/builds/%s/status", (const char *id), id)
+CHOICE(build_status, build_state, state, "how far it is")
+FIELD(build_status, STRING, since, "of this state")
+FIELD(build_status, STRING, image, "digest of the manifest of the image that was made")
+FIELD(build_status, INT, release, "number of the release that was made")
+FIELD(build_status, STRING, error, "why it failed")
+WRITER(builder, WRITES)
+END(build_status)

@@ -1,0 +1,10 @@
+NOUN(desired, "What should run of an app")
+KEY(desired, "/apps/%s/desired", (const char *app), app)
+NEEDED(desired, INT, release, "number of the release; 0: nothing was ever deployed")
+NEEDED(desired, INT, generation, "grows by one with every restart")
+FIELD(desired, COUNTS, formation, "instances of each process type; of one not named: web 1, others 0")
+FIELD(desired, BOOL, maintenance, "whether visitors get the maintenance page")
+FIELD(desired, INT, config, "config revision set for the next release, whatever makes it; 0: none since the last rollback")
+WRITER(api, WRITES)
+WRITER(builder, WRITES, "release") /* in the transaction that makes a release */
+END(desired)

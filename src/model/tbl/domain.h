@@ -1,0 +1,6 @@
+NOUN(domain, "A further host name of an app")
+KEY(domain, "/apps/%s/domains/%s", (const char *app, const char *host), app, host)
+NEEDED(domain, STRING, host, "the name; *.example.com stands for all one level below")
+FIELD(domain, STRING, created, "when it was added")
+WRITER(api, WRITES)
+END(domain)

@@ -1,0 +1,6 @@
+NOUN(routing, "Which instances get an app's requests now")
+KEY(routing, "/routing/%s", (const char *app), app)
+NEEDED(routing, STRING, app, "the app")
+FIELD(routing, STRV, instances, "ids of web instances, sorted; without those that drain")
+WRITER(gateway, WRITES)
+END(routing)

@@ -1,0 +1,13 @@
+ENUM(role)
+VALUE(ROLE_VIEWER, "viewer", "may look")
+VALUE(ROLE_DEVELOPER, "developer", "may deploy and change apps")
+VALUE(ROLE_ADMIN, "admin", "may do everything")
+END_ENUM(role)
+
+NOUN(user, "Who may use this Davit")
+KEY(user, "/users/%s", (const char *name), name)
+NEEDED(user, STRING, name, "the name")
+FIELD(user, STRING, created, "when it was added")
+CHOICE(user, role, role, "what the user may do")
+WRITER(api, WRITES)
+END(user)
