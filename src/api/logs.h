@@ -2,8 +2,8 @@
 #ifndef API_LOGS_H
 #define API_LOGS_H
 
-#include "api/logread.h"
 #include "http/stream.h"
+#include "log/reader.h"
 
 struct log_tail;
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
-#include "shim/tail.h"
+#include "log/tail.h"
 
 enum {
     APPLOG_LINE_MAX = 10000,

@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-#include "api/logread.h"
+#include "log/reader.h"
 #include "os/file.h"
 
 static char dir[64];
@@ -11,7 +11,7 @@ static char dir[64];
 static int set_up(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/test_api_logs.XXXXXX");
+    snprintf(dir, sizeof(dir), "/tmp/test_log.XXXXXX");
     return mkdtemp(dir) ? 0 : -1;
 }
 

@@ -1,8 +1,8 @@
-#include "api/logread.h"
+#include "log/reader.h"
 
 #include <dirent.h>
 
-#include "api/logchain.h"
+#include "log/chain.h"
 
 enum { SLICE_LINES = 5000 }; /* looked at in one slice of the search */
 
@@ -24,26 +24,6 @@ struct log_reader {
 };
 
 /* --- lines ----------------------------------------------------------------------------------- */
-
-bool log_line_parse(struct str text, struct log_line *ret)
-{
-    struct str rest = text;
-    *ret = (struct log_line){.text = text};
-    ret->when = str_cut(&rest, ' ');
-    if (ret->when.len != TIME_TEXT_LEN || !rest.ptr)
-        return false;
-    ret->source = str_cut(&rest, '[');
-    if (!rest.ptr || !ret->source.len)
-        return false;
-    ret->process = str_cut(&rest, ']');
-    if (!rest.ptr || !str_starts(rest, STR(":")))
-        return false;
-    rest.ptr++, rest.len--;
-    if (str_starts(rest, STR(" ")))
-        rest.ptr++, rest.len--;
-    ret->message = rest;
-    return true;
-}
 
 static bool is_process(const char *wanted, struct str process)
 {

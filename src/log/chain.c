@@ -1,10 +1,10 @@
-#include "api/logchain.h"
+#include "log/chain.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "api/logread.h"
+#include "log/line.h"
 
 enum { BLOCK = 2 * LOG_LINE_CAP, ROTATED_MAX = 100 };
 

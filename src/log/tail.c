@@ -1,4 +1,4 @@
-#include "shim/tail.h"
+#include "log/tail.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -2,25 +2,12 @@
  * before it (web.1.log.2, web.1.log.1, web.1.log). First backwards from the ends until enough lines
  * are found, then forwards from there. Holds one block a log at a time, whatever the sizes of files
  * and lines. */
-#ifndef API_LOGREAD_H
-#define API_LOGREAD_H
+#ifndef LOG_READER_H
+#define LOG_READER_H
 
-#include "base/str.h"
-#include "base/time.h"
+#include "log/line.h"
 
-enum {
-    LOG_LINE_CAP = 16 * 1024, /* longer lines come in pieces */
-    LOG_LINES_MAX = 100000,   /* n at most */
-};
-
-/* A line taken apart; `when` has TIME_TEXT_LEN bytes, texts of it sort by time. */
-struct log_line {
-    struct str text; /* the whole, without its newline */
-    struct str when, source, process, message;
-};
-
-/* False if it doesn't have the form "TIME SOURCE[PROCESS]: MESSAGE". */
-bool log_line_parse(struct str text, struct log_line *ret);
+enum { LOG_LINES_MAX = 100000 }; /* n at most */
 
 struct log_query {
     const char *process;           /* "web.1", "web" for all of a type, NULL for all */

@@ -4,8 +4,8 @@
  * The lines are kept in DIR/tail and, older ones, DIR/tail.1, as long as there is such a file: who
  * wants them makes it before the shim is started, and removes `tail`, `tail.1` and again `tail` (a
  * new one may come between) when they are not wanted any more. */
-#ifndef SHIM_TAIL_H
-#define SHIM_TAIL_H
+#ifndef LOG_TAIL_H
+#define LOG_TAIL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* One log of an app: its current file and those it was rotated to (web.1.log, web.1.log.1, …), read
  * line by line in both directions as if they were one. Files are opened as the reading gets to
  * them, and stay open when they are rotated meanwhile. Holds one block, whatever their sizes. */
-#ifndef API_LOGCHAIN_H
-#define API_LOGCHAIN_H
+#ifndef LOG_CHAIN_H
+#define LOG_CHAIN_H
 
 #include <stdbool.h>
 
