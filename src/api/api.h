@@ -1,18 +1,15 @@
-/* The api operator from the inside. One thread, one libuv loop: libmicrohttpd's epoll descriptor is
- * one of the things it waits for. Handlers read the mirror, write through change.h, and never block
- * on anything but the disk; whoever waits for something (a build, a log line, git) is a suspended
- * connection with a stream, woken by what it waits for.
+/* The api operator from the inside. One thread, one libuv loop. Handlers read the mirror, write
+ * through change.h, and never block on anything but the disk; whoever waits for something (a build,
+ * a log line) is a suspended connection with a stream, woken by what it waits for.
  *
- *   server.h   listening sockets, libmicrohttpd on the loop
- *   request.h  one request from its headers to its answer
- *   stream.h   an answer that goes on
- *   change.h   a mutation: read, compare, write, audit
- *   auth.h     who is asking
- *   body.h     JSON in; reply.h JSON out */
+ *   handlers.h  the table of routes and what answers them, over the room http
+ *   view.h      what handlers look up
+ *   change.h    a mutation: read, compare, write, audit
+ *   auth.h      who is asking */
 #ifndef API_API_H
 #define API_API_H
 
-#include "model/nouns.h"
+#include "http/request.h"
 #include "operator/operator.h"
 
 /* The audit log's last event: the next one continues from here. */
@@ -24,13 +21,15 @@ struct event_head {
 struct api {
     const struct config *config;
     struct op *op;
-    struct server *local, *gateway;
+    struct httpd *httpd;
+    struct git *git;
+    struct route_group groups[3]; /* git's, ours, the end */
     struct event_head last_event;
-    struct request *requests; /* open ones */
-    struct upkeep *upkeep;
     int64_t remains_due; /* mono ms: when what couldn't be removed is tried again */
 };
 
 extern const struct operator_desc api_operator;
+
+static inline struct api *api_of(const struct request *rq) { return rq->ctx; }
 
 #endif

@@ -6,7 +6,6 @@
 #include "api/handlers.h"
 #include "api/remains.h"
 #include "http/reply.h"
-#include "git/repo.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "model/names.h"
@@ -45,7 +44,7 @@ int app_create(struct api *api, const struct identity *who, const char *name, st
 
 static void add_summary(struct request *rq, const struct app *a)
 {
-    _cleanup_free_ char *url = view_web_url(rq->api, a->name);
+    _cleanup_free_ char *url = view_web_url(api_of(rq), a->name);
     reply_string(&rq->out, "name", a->name);
     reply_string(&rq->out, "owner", a->owner);
     reply_string(&rq->out, "created", a->created);
@@ -54,7 +53,7 @@ static void add_summary(struct request *rq, const struct app *a)
 
 static void add_git_url(struct request *rq, const struct app *a)
 {
-    _cleanup_free_ char *git_url = view_git_url(rq->api->config, a->name);
+    _cleanup_free_ char *git_url = view_git_url(api_of(rq)->config, a->name);
     reply_string(&rq->out, "git_url", git_url);
 }
 
@@ -65,10 +64,10 @@ int handle_apps_create(struct request *rq, struct err *err)
     int r = body_object(buf_str(&rq->body), &body, err);
     if (r < 0 || (r = body_only(body, err, "name", NULL)) < 0 ||
         (r = body_string(body, "name", &name, err)) < 0 ||
-        (r = app_create(rq->api, &rq->who, name, err)) < 0)
+        (r = app_create(api_of(rq), &rq->who, name, err)) < 0)
         return r;
     _cleanup_free_ char *key = key_app(name);
-    const struct app *a = mirror_get(operator_mirror(rq->api->op), key, &app_schema, NULL);
+    const struct app *a = mirror_get(operator_mirror(api_of(rq)->op), key, &app_schema, NULL);
     if (!a)
         return err_set(err, ERR_CONFLICT, "'%s' was destroyed again at once", name);
     rq->status = MHD_HTTP_CREATED;
@@ -85,7 +84,7 @@ static void count_instances(struct request *rq, const char *app)
 {
     int64_t all = 0, ready = 0;
     const struct instance *in;
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &instance_schema, app);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &instance_schema, app);
          (in = mirror_each(&i));)
         if (in->state != INSTANCE_STOPPED) {
             all++;
@@ -101,9 +100,9 @@ int handle_apps_list(struct request *rq, struct err *err)
     const struct app *a;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &app_schema, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &app_schema, NULL);
          (a = mirror_each(&i));) {
-        const struct release *current = view_current(rq->api, a->name);
+        const struct release *current = view_current(api_of(rq), a->name);
         reply_open(&rq->out, NULL, '{');
         add_summary(rq, a);
         reply_int(&rq->out, "release", current ? current->number : 0);
@@ -119,7 +118,7 @@ static void add_domains(struct request *rq, const char *app)
 {
     const struct domain *d;
     reply_open(&rq->out, "domains", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &domain_schema, app);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &domain_schema, app);
          (d = mirror_each(&i));)
         reply_string(&rq->out, NULL, d->host);
     reply_close(&rq->out, ']');
@@ -131,10 +130,10 @@ int handle_apps_show(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0)
         return r;
-    const struct desired *d = view_desired(rq->api, a->name);
-    const struct release *current = view_current(rq->api, a->name);
+    const struct desired *d = view_desired(api_of(rq), a->name);
+    const struct release *current = view_current(api_of(rq), a->name);
     _cleanup_(counts_release) struct counts formation = {0};
-    view_formation(rq->api, a->name, &formation);
+    view_formation(api_of(rq), a->name, &formation);
     reply_open(&rq->out, NULL, '{');
     add_summary(rq, a);
     add_git_url(rq, a);
@@ -167,7 +166,8 @@ int handle_ps_list(struct request *rq, struct err *err)
     _cleanup_free_ const struct instance **all = NULL;
     const struct instance *in;
     size_t n = 0;
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &instance_schema, a->name);
+    for (struct mirror_iter i =
+             mirror_of(operator_mirror(api_of(rq)->op), &instance_schema, a->name);
          (in = mirror_each(&i));) {
         all = xrealloc(all, (n + 1) * sizeof(struct instance *));
         all[n++] = in;
@@ -250,7 +250,7 @@ int handle_formation_set(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0)
         return r;
-    view_formation(rq->api, a->name, &known);
+    view_formation(api_of(rq), a->name, &known);
     if (!known.n) {
         err_set(err, ERR_UNPROCESSABLE, "nothing was deployed yet, so there is nothing to scale");
         return err_hint(err, "git push davit main");
@@ -259,10 +259,10 @@ int handle_formation_set(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct wish w = {.app = name, .formation = &want};
-    r = change_make(rq->api, &rq->who, "app.scale", name, wish, &w, err);
+    r = change_make(api_of(rq), &rq->who, "app.scale", name, wish, &w, err);
     if (r < 0)
         return r;
-    view_formation(rq->api, name, &now);
+    view_formation(api_of(rq), name, &now);
     reply_counts(&rq->out, NULL, &now);
     return 0;
 }
@@ -275,7 +275,7 @@ int handle_restart(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct wish w = {.app = name, .restart = true};
-    r = change_make(rq->api, &rq->who, "app.restart", name, wish, &w, err);
+    r = change_make(api_of(rq), &rq->who, "app.restart", name, wish, &w, err);
     if (r < 0)
         return r;
     reply_open(&rq->out, NULL, '{');
@@ -295,7 +295,7 @@ int handle_maintenance_set(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct wish w = {.app = name, .maintenance = &on};
-    r = change_make(rq->api, &rq->who, on ? "maintenance.on" : "maintenance.off", name, wish, &w,
+    r = change_make(api_of(rq), &rq->who, on ? "maintenance.on" : "maintenance.off", name, wish, &w,
                     err);
     if (r < 0)
         return r;

@@ -7,29 +7,10 @@
 #include <sys/socket.h>
 
 #include "http/request.h"
-#include "http/server.h"
 #include "base/time.h"
 #include "model/names.h"
 
 enum { AUTHORIZATION_MAX = 4096 };
-
-void identity_release(struct identity *who)
-{
-    free(who->user);
-    free(who->from);
-    free(who->token);
-    *who = (struct identity){0};
-}
-
-int identity_need(struct identity *who, enum role least, struct err *err)
-{
-    who->needed = MAX(who->needed, least);
-    if (who->role >= least)
-        return 0;
-    err_set(err, ERR_FORBIDDEN, "this needs role %s, and %s has role %s", role_names[least],
-            who->user, role_names[who->role]);
-    return err_hint(err, "an admin can change your role");
-}
 
 void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1])
 {
@@ -102,8 +83,9 @@ static void wake_at_end(struct api *api, const struct token *t)
         operator_wake_at(api->op, time_mono_ms() + (end - time_wall_us()) / 1000 + 1);
 }
 
-bool identity_holds(struct api *api, const struct identity *who)
+bool identity_holds(void *ctx, const struct identity *who)
 {
+    struct api *api = ctx;
     enum role role = ROLE_VIEWER;
     const struct token *t = NULL;
     if (who->token)
@@ -115,22 +97,22 @@ bool identity_holds(struct api *api, const struct identity *who)
     return who->machine || (role_of(api, who->user, &role, NULL) == 0 && role >= who->needed);
 }
 
-static int by_token(struct request *rq, const char *secret, struct identity *ret, struct err *err)
+static int by_token(struct api *api, const char *secret, struct identity *ret, struct err *err)
 {
     char hash[TOKEN_HASH_LEN + 1];
     token_hash(str_of(secret), hash);
     _cleanup_free_ char *key = key_token(hash);
-    const struct token *t = mirror_get(operator_mirror(rq->api->op), key, &token_schema, NULL);
+    const struct token *t = mirror_get(operator_mirror(api->op), key, &token_schema, NULL);
     if (!t)
         return unauthenticated(err, "this token isn't known");
     if (has_expired(t))
         return unauthenticated(err, "this token has expired");
-    int r = role_of(rq->api, t->user, &ret->role, err);
+    int r = role_of(api, t->user, &ret->role, err);
     if (r < 0)
         return r;
     ret->user = xstrdup(t->user);
     ret->token = TAKE_PTR(key);
-    wake_at_end(rq->api, t);
+    wake_at_end(api, t);
     return 0;
 }
 
@@ -138,17 +120,16 @@ static int peer_uid(struct request *rq, uid_t *ret, struct err *err)
 {
     struct ucred peer;
     socklen_t n = sizeof(peer);
-    int fd = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+    if (getsockopt(request_socket(rq), SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
         return err_errno(err, "asking who is connected");
     *ret = peer.uid;
     return 0;
 }
 
-static int by_name(struct request *rq, const char *name, struct identity *ret, struct err *err)
+static int by_name(struct api *api, const char *name, struct identity *ret, struct err *err)
 {
     int r = user_name_check(name, err);
-    if (r < 0 || (r = role_of(rq->api, name, &ret->role, err)) < 0)
+    if (r < 0 || (r = role_of(api, name, &ret->role, err)) < 0)
         return r;
     ret->user = xstrdup(name);
     return 0;
@@ -161,14 +142,15 @@ static char *address_of(struct request *rq)
     return xstrndup(seen ? seen : "unknown", 64);
 }
 
-static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct err *err)
+static int by_peer(struct api *api, struct request *rq, uid_t uid, struct identity *ret,
+                   struct err *err)
 {
     const char *behalf = request_header(rq, "Davit-On-Behalf-Of");
     if (behalf && uid == geteuid()) {
         free(ret->from);
         ret->from = address_of(rq);
         ret->behalf = true;
-        return by_name(rq, behalf, ret, err);
+        return by_name(api, behalf, ret, err);
     }
     if (uid == 0 || uid == geteuid()) {
         ret->user = xstrdup("root");
@@ -179,12 +161,13 @@ static int by_peer(struct request *rq, uid_t uid, struct identity *ret, struct e
     struct passwd *p = getpwuid(uid);
     if (!p)
         return err_set(err, ERR_FORBIDDEN, "uid %d has no name on this machine", (int)uid);
-    return by_name(rq, p->pw_name, ret, err);
+    return by_name(api, p->pw_name, ret, err);
 }
 
-int authenticate(struct request *rq, struct identity *ret, struct err *err)
+int authenticate(void *ctx, struct request *rq, struct identity *ret, struct err *err)
 {
-    bool local = server_door(rq->server) == DOOR_LOCAL;
+    struct api *api = ctx;
+    bool local = request_door(rq) == DOOR_LOCAL;
     uid_t uid = 0;
     int r = local ? peer_uid(rq, &uid, err) : 0;
     if (r < 0)
@@ -192,8 +175,8 @@ int authenticate(struct request *rq, struct identity *ret, struct err *err)
     ret->from = local ? xasprintf("unix:uid=%d", (int)uid) : address_of(rq);
     _cleanup_free_ char *secret = token_from_header(request_header(rq, "Authorization"));
     if (secret)
-        return by_token(rq, secret, ret, err);
+        return by_token(api, secret, ret, err);
     if (local)
-        return by_peer(rq, uid, ret, err);
+        return by_peer(api, rq, uid, ret, err);
     return unauthenticated(err, "who are you?");
 }

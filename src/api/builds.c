@@ -118,14 +118,14 @@ static int write_chunk(struct request *rq, const char *data, size_t n, size_t *r
                        struct err *err)
 {
     struct upload *u = rq->state;
-    uint64_t max = (uint64_t)rq->api->config->upload_max << 20;
+    uint64_t max = (uint64_t)api_of(rq)->config->upload_max << 20;
     *ret_taken = n;
     if (u->fd < 0)
         return err_set(err, ERR_INVALID, "with ?image= there must be no body");
     u->size += n;
     if (u->size > max) {
         err_set(err, ERR_TOO_LARGE, "the source is larger than %lld MiB",
-                (long long)rq->api->config->upload_max);
+                (long long)api_of(rq)->config->upload_max);
         return err_hint(err, "leave out what is not needed to build; upload_max in davit.conf is "
                              "the limit");
     }
@@ -160,18 +160,19 @@ int handle_builds_create(struct request *rq, struct err *err)
     char now[TIME_TEXT_LEN + 1];
     time_rfc3339(time_wall_us(), now);
     u->build.created = xstrdup(now);
-    int r = change_make(rq->api, &rq->who, "build.create", u->build.app, create, u, err);
+    int r = change_make(api_of(rq), &rq->who, "build.create", u->build.app, create, u, err);
     if (r < 0)
         return r;
     u->recorded = true;
-    rq->build_id = xstrdup(u->build.id);
+    rq->header_name = "Davit-Build";
+    rq->header_value = xstrdup(u->build.id);
     build_follow(rq, u->build.id, true, true);
     return 0;
 }
 
 static int make_folder(struct request *rq, struct upload *u, struct err *err)
 {
-    u->dir = build_folder(rq->api->config, u->build.id);
+    u->dir = build_folder(api_of(rq)->config, u->build.id);
     int r = dir_make(u->dir, 0750, err);
     if (r < 0)
         return r;
@@ -198,7 +199,6 @@ int open_builds_create(struct request *rq, struct err *err)
     rq->state = u;
     rq->release = release_upload;
     rq->receive = write_chunk;
-    rq->finish = handle_builds_create;
     u->build.app = xstrdup(a->name);
     u->born = xstrdup(a->created ? a->created : "");
     u->build.by = xstrdup(rq->who.user);
@@ -212,7 +212,7 @@ int open_builds_create(struct request *rq, struct err *err)
 static int request_build(struct request *rq, const struct build **ret, struct err *err)
 {
     const char *id = request_param(rq, "id");
-    *ret = path_is_component(id) ? view_build(rq->api, id) : NULL;
+    *ret = path_is_component(id) ? view_build(api_of(rq), id) : NULL;
     return *ret ? 0 : err_set(err, ERR_NOT_FOUND, "there is no build '%.64s'", id);
 }
 
@@ -223,7 +223,7 @@ int handle_builds_show(struct request *rq, struct err *err)
     if (r < 0)
         return r;
     reply_noun_with(&rq->out, &build_schema, b, "status", &build_status_schema,
-                    view_build_status(rq->api, b->id));
+                    view_build_status(api_of(rq), b->id));
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "http/body.h"
 #include "api/change.h"
 #include "api/handlers.h"
+#include "api/view.h"
 #include "http/reply.h"
 #include "model/names.h"
 
@@ -14,7 +15,7 @@ int handle_domains_list(struct request *rq, struct err *err)
     const struct domain *d;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &domain_schema, a->name);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &domain_schema, a->name);
          (d = mirror_each(&i));)
         reply_noun(&rq->out, NULL, &domain_schema, d);
     reply_close(&rq->out, ']');
@@ -60,7 +61,7 @@ static int add(struct change *c, void *arg, struct err *err)
 /* APP.DOMAIN and api.DOMAIN are not to be had. */
 static int check_not_ours(struct request *rq, const char *host, struct err *err)
 {
-    struct str ours = str_of(rq->api->config->domain), h = str_of(host);
+    struct str ours = str_of(api_of(rq)->config->domain), h = str_of(host);
     bool below = h.len > ours.len && host[h.len - ours.len - 1] == '.' &&
                  streq(host + h.len - ours.len, ours.ptr);
     if (!below && !str_eq(h, ours))
@@ -82,11 +83,11 @@ int handle_domains_add(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     n.app = name;
-    r = change_make(rq->api, &rq->who, "domain.add", name, add, &n, err);
+    r = change_make(api_of(rq), &rq->who, "domain.add", name, add, &n, err);
     if (r < 0)
         return r;
     _cleanup_free_ char *key = key_domain(name, n.host);
-    const struct domain *d = mirror_get(operator_mirror(rq->api->op), key, &domain_schema, NULL);
+    const struct domain *d = mirror_get(operator_mirror(api_of(rq)->op), key, &domain_schema, NULL);
     rq->status = MHD_HTTP_CREATED;
     reply_noun(&rq->out, NULL, &domain_schema, d ? d : &(struct domain){.host = (char *)n.host});
     return 0;
@@ -118,7 +119,7 @@ int handle_domains_remove(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     n.app = name;
-    r = change_make(rq->api, &rq->who, "domain.remove", name, drop, &n, err);
+    r = change_make(api_of(rq), &rq->who, "domain.remove", name, drop, &n, err);
     rq->status = MHD_HTTP_NO_CONTENT;
     return r;
 }

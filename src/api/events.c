@@ -61,7 +61,7 @@ static void fill_events(struct stream *s)
     struct event_stream *es = (struct event_stream *)s;
     while (es->n_last && stream_room(s) > EVENT_ROOM) {
         _cleanup_(event_release) struct event e = {0};
-        if (read_event(s->rq->api, es->last[--es->n_last], &e, NULL) == 0)
+        if (read_event(api_of(s->rq), es->last[--es->n_last], &e, NULL) == 0)
             add_line(es, &e);
     }
     struct kv kv = {0};
@@ -98,7 +98,7 @@ static void on_event(void *arg) { stream_poke(arg); }
 
 static int follow(struct request *rq, const char *app, int64_t *last, size_t n, struct err *err)
 {
-    struct store *store = operator_store(rq->api->op);
+    struct store *store = operator_store(api_of(rq)->op);
     _cleanup_free_ char *prefix = key_prefix(&event_schema, NULL);
     struct watch *w;
     int64_t revision;
@@ -113,7 +113,8 @@ static int follow(struct request *rq, const char *app, int64_t *last, size_t n, 
         memcpy(es->last, last, n * sizeof(*last));
     es->watch = w;
     stream_init(&es->stream, &event_ops, rq);
-    es->fdwatch = fdwatch_new(operator_loop(rq->api->op), watch_fd(w), UV_READABLE, on_event, es);
+    es->fdwatch =
+        fdwatch_new(operator_loop(api_of(rq)->op), watch_fd(w), UV_READABLE, on_event, es);
     return 0;
 }
 
@@ -125,14 +126,14 @@ int handle_events_list(struct request *rq, struct err *err)
         return r;
     const char *app = request_query(rq, "app");
     _cleanup_free_ int64_t *last = xcalloc(n + 1, sizeof(*last));
-    size_t found = find_last(rq->api, app, n, last);
+    size_t found = find_last(api_of(rq), app, n, last);
     if (following)
         return follow(rq, app, last, found, err);
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
     for (size_t i = found; i-- > 0;) {
         _cleanup_(event_release) struct event e = {0};
-        if (read_event(rq->api, last[i], &e, NULL) == 0)
+        if (read_event(api_of(rq), last[i], &e, NULL) == 0)
             reply_noun(&rq->out, NULL, &event_schema, &e);
     }
     reply_close(&rq->out, ']');

@@ -90,7 +90,7 @@ static bool take_output(struct follower *f)
 /* The oldest unfinished build of the app before ours. */
 static const struct build *build_ahead(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     const struct build *b;
     for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
          (b = mirror_each(&i));)
@@ -103,7 +103,7 @@ static const struct build *build_ahead(struct follower *f)
 /* How many builds of other apps run, or will before ours; *ret_apps: of how many apps. */
 static size_t others_ahead(struct follower *f, size_t *ret_apps)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     _cleanup_(strv_release) struct strv apps = {0};
     const struct build *b;
     size_t n = 0;
@@ -156,7 +156,7 @@ static void build_failed(struct follower *f, const struct build_status *s)
 
 static void step_build(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     /* In this order: what the build said last is there before its end is. */
     const struct build_status *s = view_build_status(api, f->build);
     bool finished = view_build_finished(s);
@@ -187,7 +187,7 @@ static void step_build(struct follower *f)
 
 static bool has_web(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     const struct release *r = view_release(api, f->app, f->release);
     const struct desired *d = view_desired(api, f->app);
     const struct process *web = r ? release_process(r, "web") : NULL;
@@ -198,7 +198,7 @@ static bool has_web(struct follower *f)
 static void say_if_idle(struct follower *f)
 {
     _cleanup_(counts_release) struct counts formation = {0};
-    view_formation(f->stream.rq->api, f->app, &formation);
+    view_formation(api_of(f->stream.rq), f->app, &formation);
     for (size_t i = 0; i < formation.n; i++)
         if (formation.items[i].n > 0)
             return;
@@ -209,7 +209,7 @@ static void say_if_idle(struct follower *f)
 
 static void say_released(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     _cleanup_free_ char *url = view_web_url(api, f->app);
     say(f, "       Released v%lld\n", (long long)f->release);
     if (!*url)
@@ -224,7 +224,7 @@ static void say_released(struct follower *f)
  */
 static void verify(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     int64_t now = time_mono_ms();
     if (!f->said_released) {
         say_released(f);
@@ -245,7 +245,7 @@ static void verify(struct follower *f)
 /* The release that serves instead; 0: none does. */
 static int64_t live_before(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     int64_t n = f->release - 1;
     for (const struct release_status *s; n > 0; n--)
         if ((s = view_release_status(api, f->app, n)) && s->state == RELEASE_LIVE)
@@ -256,7 +256,7 @@ static int64_t live_before(struct follower *f)
 /* Those that a failed release came with go with it. */
 static void say_config(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     const struct release *r = view_release(api, f->app, f->release);
     const struct config_vars *now = view_config(api, f->app);
     if (r && r->config != (now ? now->number : 0))
@@ -283,7 +283,7 @@ static void say_failed(struct follower *f, const struct release_status *s)
 static void say_preparing(struct follower *f)
 {
     struct err err;
-    const struct release *r = view_release(f->stream.rq->api, f->app, f->release);
+    const struct release *r = view_release(api_of(f->stream.rq), f->app, f->release);
     struct log_query q = {
         .process = "release.1", .source = "app", .n = LOG_LINES_MAX, .follow = true};
     if (r && r->created)
@@ -312,7 +312,7 @@ static bool take_phase(struct follower *f)
 
 static void step_release(struct follower *f)
 {
-    struct api *api = f->stream.rq->api;
+    struct api *api = api_of(f->stream.rq);
     /* In this order: what the release phase said last is there before its outcome is. */
     const struct release_status *s = view_release_status(api, f->app, f->release);
     if (s && s->state == RELEASE_PREPARING && !f->said_preparing)
@@ -348,7 +348,7 @@ static void on_closed(uv_handle_t *h) { free(h); }
 static void release(struct stream *s)
 {
     struct follower *f = (struct follower *)s;
-    struct api *api = s->rq->api;
+    struct api *api = api_of(s->rq);
     if (f->on_output)
         uv_close((uv_handle_t *)f->on_output, on_closed);
     closep(&f->fd);
@@ -388,13 +388,13 @@ static void on_output(uv_fs_event_t *event, const char *name, int events, int st
 
 static void watch_output(struct follower *f)
 {
-    const struct config *c = f->stream.rq->api->config;
+    const struct config *c = api_of(f->stream.rq)->config;
     _cleanup_free_ char *dir = build_folder(c, f->build), *path = path_join(dir, "output.log");
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) /* an old build whose folder is gone has no output left */
         return;
     f->on_output = xmalloc(sizeof(*f->on_output));
-    uv_fs_event_init(operator_loop(f->stream.rq->api->op), f->on_output);
+    uv_fs_event_init(operator_loop(api_of(f->stream.rq)->op), f->on_output);
     f->on_output->data = f;
     int r = uv_fs_event_start(f->on_output, on_output, path, 0);
     if (r < 0)
@@ -403,7 +403,7 @@ static void watch_output(struct follower *f)
 
 void build_follow(struct request *rq, const char *id, bool then_release, bool leash)
 {
-    const struct build *b = view_build(rq->api, id);
+    const struct build *b = view_build(api_of(rq), id);
     struct follower *f = follower_new(rq, b->app);
     f->build = xstrdup(id);
     f->branch = b->branch && *b->branch ? xstrdup(b->branch) : NULL;

@@ -59,7 +59,7 @@ static int watch_folder(struct log_tail *t, uv_loop_t *loop, const char *dir, st
 int log_tail_new(struct stream *s, const char *app, const struct log_query *q,
                  struct log_tail **ret, struct err *err)
 {
-    struct api *api = s->rq->api;
+    struct api *api = api_of(s->rq);
     _cleanup_free_ char *dir = path_join(api->config->log, "%s", app);
     struct log_tail *t = xcalloc(1, sizeof(*t));
     t->stream = s;
@@ -96,7 +96,7 @@ static void fill(struct stream *s)
     }
     while (stream_room(s) > LOG_LINE_CAP) {
         if (!log_reader_next(reader, &line)) {
-            s->done = !ls->follow || !view_desired(s->rq->api, ls->app);
+            s->done = !ls->follow || !view_desired(api_of(s->rq), ls->app);
             return;
         }
         buf_add(&s->pending, line.text.ptr, line.text.len);
@@ -201,13 +201,13 @@ int handle_logs(struct request *rq, struct err *err)
     struct log_query q = {0};
     int r = request_app(rq, &a, err);
     if (r < 0 || (r = read_query(rq, &q, err)) < 0 ||
-        (r = find_process(rq->api, a->name, &q, err)) < 0)
+        (r = find_process(api_of(rq), a->name, &q, err)) < 0)
         return r;
     struct log_stream *ls = xcalloc(1, sizeof(*ls));
     ls->follow = q.follow;
     ls->app = xstrdup(a->name);
     ls->turn = xmalloc(sizeof(*ls->turn));
-    uv_timer_init(operator_loop(rq->api->op), ls->turn);
+    uv_timer_init(operator_loop(api_of(rq)->op), ls->turn);
     ls->turn->data = &ls->stream;
     stream_init(&ls->stream, &ops, rq); /* the request frees it from here on */
     return log_tail_new(&ls->stream, a->name, &q, &ls->tail, err);

@@ -5,12 +5,13 @@
 #include "api/audit.h"
 #include "api/builds.h"
 #include "api/change.h"
-#include "http/server.h"
+#include "api/handlers.h"
 #include "api/remains.h"
-#include "git/repo.h"
-#include "http/request.h"
-#include "git/upkeep.h"
+#include "api/view.h"
 #include "base/log.h"
+#include "git/git.h"
+#include "git/repo.h"
+#include "http/server.h"
 #include "os/file.h"
 
 static int make_root(struct change *c, void *arg, struct err *err)
@@ -35,6 +36,39 @@ static int make_folders(const struct config *c, struct err *err)
     return dir_make(builds, 0750, err);
 }
 
+static const char *branch_of(void *ctx, const char *app)
+{
+    const struct app *a = view_app(ctx, app);
+    return a && a->branch ? a->branch : a ? "" : NULL;
+}
+
+static int create_app(void *ctx, const struct identity *who, const char *app, struct err *err)
+{
+    return app_create(ctx, who, app, err);
+}
+
+static int open_doors(struct api *api, struct err *err)
+{
+    const struct config *c = api->config;
+    _cleanup_free_ char *local = path_join(c->run, "davit.sock"),
+                        *gateway = path_join(c->run, "gateway-api.sock");
+    api->git = git_new(&(struct git_options){.loop = operator_loop(api->op),
+                                             .config = c,
+                                             .branch = branch_of,
+                                             .create = create_app,
+                                             .ctx = api});
+    api->groups[0] = git_group(api->git);
+    api->groups[1] = api_group(api);
+    api->httpd = httpd_new(&(struct httpd_options){.loop = operator_loop(api->op),
+                                                   .groups = api->groups,
+                                                   .patience = (uint64_t)c->upload_max << 21,
+                                                   .ctx = api,
+                                                   .authenticate = authenticate,
+                                                   .holds = identity_holds});
+    int r = httpd_listen(api->httpd, local, 0666, DOOR_LOCAL, err);
+    return r < 0 ? r : httpd_listen(api->httpd, gateway, 0600, DOOR_GATEWAY, err);
+}
+
 static int start(struct op *op, void *ctx, struct err *err)
 {
     struct api *api = ctx;
@@ -45,27 +79,24 @@ static int start(struct op *op, void *ctx, struct err *err)
         return r;
     builds_cancel_orphans(api);
     repos_unlock(api->config);
-    api->upkeep = upkeep_new(operator_loop(op), api->config);
-    r = server_start(api, DOOR_LOCAL, &api->local, err);
-    return r < 0 ? r : server_start(api, DOOR_GATEWAY, &api->gateway, err);
+    return open_doors(api, err);
 }
 
 static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     (void)op;
     (void)now;
-    remains_pass(ctx);
-    requests_changed(ctx);
+    struct api *api = ctx;
+    remains_pass(api);
+    httpd_changed(api->httpd);
 }
 
 static void stop(struct op *op, void *ctx)
 {
     (void)op;
     struct api *api = ctx;
-    requests_hang_up(api);
-    server_stop(TAKE_PTR(api->local));
-    server_stop(TAKE_PTR(api->gateway));
-    upkeep_free(TAKE_PTR(api->upkeep));
+    httpd_free(TAKE_PTR(api->httpd));
+    git_free(TAKE_PTR(api->git));
 }
 
 static int api_main(const struct config *c)

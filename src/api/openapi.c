@@ -1,6 +1,6 @@
 #include "api/openapi.h"
 
-#include "http/route.h"
+#include "api/handlers.h"
 
 static const char head[] =
     "# Generated from src/api/routes.h by `davit-openapi`; don't edit.\n"
@@ -97,7 +97,7 @@ static void add_route(struct buf *b, const struct route *r)
 /* Whether this path was already written with an earlier route. */
 static bool seen(const struct route *r)
 {
-    for (const struct route *before = routes; before < r; before++)
+    for (const struct route *before = api_routes; before < r; before++)
         if (streq(before->path, r->path))
             return true;
     return false;
@@ -107,7 +107,7 @@ void openapi_write(struct buf *ret)
 {
     buf_adds(ret, head);
     buf_adds(ret, "paths:\n");
-    for (const struct route *r = routes; r->path; r++) {
+    for (const struct route *r = api_routes; r->path; r++) {
         if (seen(r))
             continue;
         buf_addf(ret, "  %s:\n", r->path);

@@ -12,7 +12,7 @@
 static void add_release(struct request *rq, const char *app, const struct release *r)
 {
     reply_noun_with(&rq->out, &release_schema, r, "status", &release_status_schema,
-                    view_release_status(rq->api, app, r->number));
+                    view_release_status(api_of(rq), app, r->number));
 }
 
 static int by_number_down(const void *a, const void *b)
@@ -45,7 +45,7 @@ int handle_releases_list(struct request *rq, struct err *err)
     if (r < 0)
         return r;
     size_t n;
-    _cleanup_free_ const struct release **all = all_releases(rq->api, a->name, &n);
+    _cleanup_free_ const struct release **all = all_releases(api_of(rq), a->name, &n);
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
     for (size_t i = 0; i < n; i++)
@@ -71,7 +71,7 @@ int request_release(struct request *rq, const char *app, const struct release **
     int r = str_to_u64(text, 1, INT32_MAX, &n, err);
     if (r < 0)
         return err_wrap(err, "the release's number");
-    *ret = view_release(rq->api, app, (int64_t)n);
+    *ret = view_release(api_of(rq), app, (int64_t)n);
     return *ret ? 0 : no_such_release(app, (int64_t)n, err);
 }
 
@@ -233,10 +233,10 @@ int handle_rollback(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     rb.app = name;
-    r = change_make(rq->api, &rq->who, "release.rollback", name, rollback, &rb, err);
+    r = change_make(api_of(rq), &rq->who, "release.rollback", name, rollback, &rb, err);
     if (r < 0)
         return r;
-    const struct release *made = view_release(rq->api, name, rb.ret_number);
+    const struct release *made = view_release(api_of(rq), name, rb.ret_number);
     if (!made)
         return no_such_release(name, rb.ret_number, err);
     rq->status = MHD_HTTP_CREATED;

@@ -171,7 +171,7 @@ struct farewell {
 static void fill(struct stream *s)
 {
     struct farewell *f = (struct farewell *)s;
-    struct api *api = s->rq->api;
+    struct api *api = api_of(s->rq);
     _cleanup_free_ char *names = remains_wait_for(api, f->app);
     if (names && time_mono_ms() < f->until)
         return operator_wake_at(api->op, f->until);
@@ -203,10 +203,10 @@ int handle_apps_destroy(struct request *rq, struct err *err)
     _cleanup_free_ char *name = xstrdup(a->name);
     struct end e = {.app = name};
     struct err why;
-    r = change_make(rq->api, &rq->who, "app.destroy", name, destroy, &e, err);
+    r = change_make(api_of(rq), &rq->who, "app.destroy", name, destroy, &e, err);
     if (r == 0) {
-        remove_build_folders(rq->api, &e.left);
-        if (repo_remove(rq->api->config, name, &why) < 0)
+        remove_build_folders(api_of(rq), &e.left);
+        if (repo_remove(api_of(rq)->config, name, &why) < 0)
             log_warning("destroying %s: %s", name, why.msg);
         struct farewell *f = xcalloc(1, sizeof(*f));
         f->app = TAKE_PTR(name);

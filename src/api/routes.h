@@ -25,7 +25,7 @@ ROUTE(GET,    "/v1/apps/{app}/domains",        domains_list,    VIEWER,    "Furt
 ROUTE(POST,   "/v1/apps/{app}/domains",        domains_add,     DEVELOPER, "Add a host name",                      "{host}", "domain")
 ROUTE(DELETE, "/v1/apps/{app}/domains/{host}", domains_remove,  DEVELOPER, "Remove a host name",                   "-", "-")
 ROUTE(GET,    "/v1/apps/{app}/logs",           logs,            VIEWER,    "Log lines; ?n=100 &follow=1 &process=web.1 &source=app|router|davit &since=RFC3339", "-", "text stream")
-ROUTE(POST,   "/v1/apps/{app}/builds",         builds_create,   DEVELOPER, "Build and deploy what the body holds, a tar; or ?image=REF without a body. ?commit &branch &description. Ends with trailer Davit-Result; the connection is the build's leash", "tar", "text stream; header Davit-Build: ID")
+ROUTE_OPEN(POST, "/v1/apps/{app}/builds",       builds_create, open_builds_create, DEVELOPER, "Build and deploy what the body holds, a tar; or ?image=REF without a body. ?commit &branch &description. Ends with trailer Davit-Result; the connection is the build's leash", "tar", "text stream; header Davit-Build: ID")
 ROUTE(GET,    "/v1/builds/{id}",               builds_show,     VIEWER,    "One build",                            "-", "build with `status`")
 ROUTE(GET,    "/v1/builds/{id}/output",        builds_output,   VIEWER,    "Its output, followed while it runs",   "-", "text stream; trailer Davit-Result")
 ROUTE(GET,    "/v1/events",                    events_list,     VIEWER,    "The audit log; ?app=A &n=100 &follow=1", "-", "items of event; with follow a stream of one JSON document a line")

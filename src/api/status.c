@@ -12,7 +12,7 @@ enum { STATUS_MAX = 8192 };
 static int64_t count(struct request *rq, const struct schema *noun)
 {
     int64_t n = 0;
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), noun, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), noun, NULL);
          mirror_next(&i);)
         n++;
     return n;
@@ -23,7 +23,7 @@ static int64_t count(struct request *rq, const struct schema *noun)
 static void add_gateway(struct request *rq)
 {
     _cleanup_(buf_release) struct buf text = BUF_CAP(STATUS_MAX);
-    _cleanup_free_ char *path = path_join(rq->api->config->run, "gateway/status");
+    _cleanup_free_ char *path = path_join(api_of(rq)->config->run, "gateway/status");
     struct str rest = file_read(path, &text, NULL) < 0 ? STR("") : buf_str(&text);
     struct str first = str_cut(&rest, '\n'), second = str_cut(&rest, '\n');
     bool ok = str_eq(first, STR("ok"));
@@ -39,7 +39,7 @@ static void add_gateway(struct request *rq)
 /* Destroyed apps of which something is left, by what the api has to do last. */
 static void add_remains(struct request *rq)
 {
-    struct api *api = rq->api;
+    struct api *api = api_of(rq);
     _cleanup_(strv_release) struct strv apps = {0};
     remains_of(api->op, "api", &apps);
     reply_open(&rq->out, "removing", '[');
@@ -56,7 +56,7 @@ static void add_remains(struct request *rq)
 int handle_status(struct request *rq, struct err *err)
 {
     (void)err;
-    const struct config *c = rq->api->config;
+    const struct config *c = api_of(rq)->config;
     reply_open(&rq->out, NULL, '{');
     reply_string(&rq->out, "version", DAVIT_VERSION);
     reply_string(&rq->out, "user", rq->who.user);
@@ -79,7 +79,7 @@ int handle_stacks_list(struct request *rq, struct err *err)
     const struct stack *s;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &stack_schema, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &stack_schema, NULL);
          (s = mirror_each(&i));)
         reply_noun(&rq->out, NULL, &stack_schema, s);
     reply_close(&rq->out, ']');

@@ -34,7 +34,7 @@ int handle_tokens_list(struct request *rq, struct err *err)
     const struct token *t;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &token_schema, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &token_schema, NULL);
          (t = mirror_each(&i));) {
         if (mine(rq, t))
             add_token(&rq->out, i.parts[0].ptr, t, NULL);
@@ -119,7 +119,7 @@ int handle_tokens_create(struct request *rq, struct err *err)
     hex_encode(secret, sizeof(secret), text);
     token_hash(str_of(text), hash);
     n.hash = hash;
-    r = change_make(rq->api, &rq->who, "token.create", NULL, create, &n, err);
+    r = change_make(api_of(rq), &rq->who, "token.create", NULL, create, &n, err);
     if (r < 0)
         return r;
     rq->status = MHD_HTTP_CREATED;
@@ -147,7 +147,7 @@ int handle_tokens_delete(struct request *rq, struct err *err)
     const char *id = request_param(rq, "id");
     _cleanup_free_ char *key = NULL;
     const struct token *t;
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &token_schema, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &token_schema, NULL);
          (t = mirror_each(&i));)
         if (strlen(id) >= TOKEN_ID_LEN && str_starts(i.parts[0], str_of(id)) && mine(rq, t) && !key)
             key = xstrdup(i.key);
@@ -156,5 +156,5 @@ int handle_tokens_delete(struct request *rq, struct err *err)
         return err_hint(err, "davit tokens lists them");
     }
     rq->status = MHD_HTTP_NO_CONTENT;
-    return change_make(rq->api, &rq->who, "token.delete", NULL, drop, key, err);
+    return change_make(api_of(rq), &rq->who, "token.delete", NULL, drop, key, err);
 }

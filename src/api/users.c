@@ -11,7 +11,7 @@ int handle_users_list(struct request *rq, struct err *err)
     const struct user *u;
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(rq->api->op), &user_schema, NULL);
+    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &user_schema, NULL);
          (u = mirror_each(&i));)
         reply_noun(&rq->out, NULL, &user_schema, u);
     reply_close(&rq->out, ']');
@@ -72,7 +72,7 @@ int handle_users_put(struct request *rq, struct err *err)
         (r = body_string(body, "role", &role, err)) < 0 ||
         (r = role_called(role, &w.role, err)) < 0)
         return r;
-    r = change_make(rq->api, &rq->who, "user.put", NULL, put, &w, err);
+    r = change_make(api_of(rq), &rq->who, "user.put", NULL, put, &w, err);
     if (r == 0)
         reply_noun(&rq->out, NULL, &user_schema, &w.ret);
     user_release(&w.ret);
@@ -107,5 +107,5 @@ int handle_users_delete(struct request *rq, struct err *err)
     if (r < 0 || (r = check_not_root(name, err)) < 0)
         return r;
     rq->status = MHD_HTTP_NO_CONTENT;
-    return change_make(rq->api, &rq->who, "user.delete", NULL, drop, (void *)name, err);
+    return change_make(api_of(rq), &rq->who, "user.delete", NULL, drop, (void *)name, err);
 }

@@ -15,7 +15,7 @@ int handle_config_get(struct request *rq, struct err *err)
     int r = request_app(rq, &a, err);
     if (r < 0)
         return r;
-    const struct config_vars *v = view_config(rq->api, a->name);
+    const struct config_vars *v = view_config(api_of(rq), a->name);
     reply_map(&rq->out, NULL, v ? &v->vars : &(struct map){0});
     return 0;
 }
@@ -152,10 +152,10 @@ int handle_config_set(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct patch p = {.app = name, .body = body, .release = restart};
-    r = change_make(rq->api, &rq->who, "config.set", name, patch, &p, err);
+    r = change_make(api_of(rq), &rq->who, "config.set", name, patch, &p, err);
     if (r < 0)
         return r;
-    const struct config_vars *v = view_config(rq->api, name);
+    const struct config_vars *v = view_config(api_of(rq), name);
     reply_open(&rq->out, NULL, '{');
     reply_int(&rq->out, "release", p.ret_release);
     reply_map(&rq->out, "vars", v ? &v->vars : &(struct map){0});

@@ -1,6 +1,26 @@
 #include "api/view.h"
 
+#include "model/names.h"
 #include "operator/current.h"
+
+const struct app *view_app(struct api *api, const char *app)
+{
+    _cleanup_free_ char *key = key_app(app);
+    return mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
+}
+
+int request_app(struct request *rq, const struct app **ret, struct err *err)
+{
+    const char *name = request_param(rq, "app");
+    int r = app_name_check(name, err);
+    if (r < 0)
+        return r;
+    *ret = view_app(api_of(rq), name);
+    if (*ret)
+        return 0;
+    err_set(err, ERR_NOT_FOUND, "there is no app '%s'", name);
+    return err_hint(err, "davit apps lists them; davit apps create %s makes it", name);
+}
 
 const struct desired *view_desired(struct api *api, const char *app)
 {

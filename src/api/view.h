@@ -5,6 +5,9 @@
 
 #include "api/api.h"
 
+const struct app *view_app(struct api *api, const char *app); /* NULL: none */
+/* The app of {app} in the path. ERR_NOT_FOUND, ERR_INVALID. */
+int request_app(struct request *rq, const struct app **ret, struct err *err);
 const struct desired *view_desired(struct api *api, const char *app);            /* NULL: none */
 const struct release *view_release(struct api *api, const char *app, int64_t n); /* NULL: none */
 const struct release_status *view_release_status(struct api *api, const char *app, int64_t n);

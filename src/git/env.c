@@ -53,17 +53,12 @@ static void add_settings(struct strv *env, const struct config *c)
     strv_addf(env, "GIT_CONFIG_COUNT=%zu", n);
 }
 
-static const char *branch_of(struct api *api, const char *app)
-{
-    _cleanup_free_ char *key = key_app(app);
-    const struct app *a = mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
-    return a && a->branch ? a->branch : "";
-}
-
 void git_env(struct request *rq, const char *app, const char *shallow, bool atomic,
              struct strv *env)
 {
-    const struct config *c = rq->api->config;
+    const struct git_options *o = &git_of(rq)->options;
+    const struct config *c = o->config;
+    const char *branch = o->branch(o->ctx, app);
     const char *protocol = request_header(rq, "Git-Protocol");
     strv_add(env, "PATH=/usr/local/bin:/usr/bin:/bin");
     strv_add(env, "HOME=/nonexistent");
@@ -76,7 +71,7 @@ void git_env(struct request *rq, const char *app, const char *shallow, bool atom
     strv_addf(env, "DAVIT_APP=%s", app);
     strv_addf(env, "DAVIT_USER=%s", rq->who.user);
     strv_addf(env, "DAVIT_FROM=%s", rq->who.from);
-    strv_addf(env, "DAVIT_BRANCH=%s", branch_of(rq->api, app));
+    strv_addf(env, "DAVIT_BRANCH=%s", branch ? branch : "");
     strv_addf(env, "DAVIT_SHALLOW=%s", shallow);
     strv_addf(env, "DAVIT_ATOMIC=%s", atomic ? "1" : "");
     add_settings(env, c);

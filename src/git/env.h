@@ -2,7 +2,7 @@
 #ifndef GIT_ENV_H
 #define GIT_ENV_H
 
-#include "http/request.h"
+#include "git/internal.h"
 
 /* The whole environment, nothing of our own. shallow: commits where the pusher's history is cut
  * off, a blank after each; "" for none. atomic: refs move together or not at all. */

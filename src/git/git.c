@@ -1,19 +1,18 @@
-#include "git/git.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 
+#include "base/log.h"
 #include "git/child.h"
-#include "http/fdwatch.h"
 #include "git/env.h"
 #include "git/gunzip.h"
+#include "git/internal.h"
 #include "git/repo.h"
 #include "git/shallow.h"
-#include "http/stream.h"
 #include "git/upkeep.h"
-#include "base/log.h"
+#include "http/fdwatch.h"
+#include "http/stream.h"
 #include "model/names.h"
 #include "os/file.h"
 
@@ -25,6 +24,8 @@ struct service {
     const char *preamble;               /* of info/refs: a pkt-line and a flush */
 };
 
+#define GIT_HINT "use git 1.6.6 or later, over its smart protocol"
+
 static const struct service services[] = {
     {"git-receive-pack", "receive-pack", ROLE_DEVELOPER,
      "application/x-git-receive-pack-advertisement", "application/x-git-receive-pack-result",
@@ -34,7 +35,7 @@ static const struct service services[] = {
 };
 
 /* One run of git: its stdin is the request's body, its stdout the answer. */
-struct git {
+struct git_run {
     struct stream stream; /* the answer; its owner once it began, before that the request is */
     struct stream_ops ops;
     struct request *rq;
@@ -52,6 +53,11 @@ struct git {
     struct buf shallow;    /* where the pusher's history is cut off (shallow.h) */
     struct gunzip *gunzip; /* NULL: the body is not compressed */
 };
+
+static const struct config *config_of(const struct git_run *g)
+{
+    return git_of(g->rq)->options.config;
+}
 
 enum {
     INFLATED_MAX = 16 << 20,
@@ -73,17 +79,17 @@ static int make_pipe(int *ret_read, int *ret_write, int *ours, struct err *err)
 
 static void on_readable(void *arg);
 
-static bool head_has(const struct git *g, const char *capability)
+static bool head_has(const struct git_run *g, const char *capability)
 {
     return g->head.len && memmem(g->head.ptr, g->head.len, capability, strlen(capability));
 }
 
 /* Starts git with this stdin; -1: /dev/null. */
-static int start(struct git *g, int in, struct err *err)
+static int start(struct git_run *g, int in, struct err *err)
 {
     _cleanup_(strv_release) struct strv argv = {0}, env = {0};
-    _cleanup_free_ char *path = repo_path(g->rq->api->config, g->repository);
-    uv_loop_t *loop = operator_loop(g->rq->api->op);
+    _cleanup_free_ char *path = repo_path(config_of(g), g->repository);
+    uv_loop_t *loop = request_loop(g->rq);
     _cleanup_close_ int out = -1;
     strv_add(&argv, "/usr/bin/git");
     strv_add(&argv, g->service->command);
@@ -110,18 +116,18 @@ static int start(struct git *g, int in, struct err *err)
 
 static void on_writable(void *arg);
 
-static int begin(struct git *g, struct err *err)
+static int begin(struct git_run *g, struct err *err)
 {
     _cleanup_close_ int theirs = -1;
     int r = make_pipe(&theirs, &g->in, &g->in, err);
     if (r < 0 || (r = start(g, theirs, err)) < 0)
         return r;
-    g->writable = fdwatch_new(operator_loop(g->rq->api->op), g->in, UV_WRITABLE, on_writable, g);
+    g->writable = fdwatch_new(request_loop(g->rq), g->in, UV_WRITABLE, on_writable, g);
     fdwatch_pause(g->writable);
     return 0;
 }
 
-static void close_in(struct git *g)
+static void close_in(struct git_run *g)
 {
     fdwatch_free(TAKE_PTR(g->writable));
     closep(&g->in);
@@ -130,7 +136,7 @@ static void close_in(struct git *g)
 
 /* How many of the bytes are taken: as many as the pipe does, and all if git has stopped reading,
  * which says why in its answer. */
-static size_t feed(struct git *g, const char *data, size_t n)
+static size_t feed(struct git_run *g, const char *data, size_t n)
 {
     if (g->in < 0)
         return n;
@@ -145,7 +151,7 @@ static size_t feed(struct git *g, const char *data, size_t n)
 }
 
 /* The head may be more than the pipe holds. Whether all of it is git's. */
-static bool feed_head(struct git *g)
+static bool feed_head(struct git_run *g)
 {
     if (g->head_fed < g->head.len)
         g->head_fed += feed(g, g->head.ptr + g->head_fed, g->head.len - g->head_fed);
@@ -157,7 +163,7 @@ static bool feed_head(struct git *g)
 
 static void on_writable(void *arg)
 {
-    struct git *g = arg;
+    struct git_run *g = arg;
     fdwatch_pause(g->writable);
     if (feed_head(g))
         request_resume(g->rq);
@@ -167,7 +173,7 @@ static void on_writable(void *arg)
 static int receive(struct request *rq, const char *data, size_t n, size_t *ret_taken,
                    struct err *err)
 {
-    struct git *g = rq->state;
+    struct git_run *g = rq->state;
     size_t taken = 0;
     if (!g->child) {
         taken = MIN(n, SHALLOW_MAX - g->head.len);
@@ -187,15 +193,15 @@ static int receive(struct request *rq, const char *data, size_t n, size_t *ret_t
 
 /* A pkt-line of the second band: git shows it as "remote: …". Only before git's own answer, whose
  * lines it must not tear. */
-static void say(struct git *g, const char *text)
+static void say(struct git_run *g, const char *text)
 {
     buf_addf(&g->stream.pending, "%04zx\2%s", 5 + strlen(text), text);
 }
 
 /* git itself only says "pack exceeds maximum allowed size". */
-static void explain_limit(struct git *g)
+static void explain_limit(struct git_run *g)
 {
-    long long max = g->rq->api->config->upload_max;
+    long long max = config_of(g)->upload_max;
     if (!head_has(g, "side-band-64k") || g->received <= (uint64_t)max << 20)
         return;
     _cleanup_free_ char *text =
@@ -209,7 +215,7 @@ static void explain_limit(struct git *g)
 
 /* Requests to fetch come so, and they are small: inflated into memory, git starts when all is
  * there. */
-static int start_gunzip(struct git *g, struct err *err)
+static int start_gunzip(struct git_run *g, struct err *err)
 {
     g->in = memfd_create("git request", MFD_CLOEXEC);
     if (g->in < 0)
@@ -220,7 +226,7 @@ static int start_gunzip(struct git *g, struct err *err)
 static int receive_gzip(struct request *rq, const char *data, size_t n, size_t *ret_taken,
                         struct err *err)
 {
-    struct git *g = rq->state;
+    struct git_run *g = rq->state;
     *ret_taken = n;
     return gunzip_to(g->gunzip, data, n, g->in, err);
 }
@@ -229,14 +235,14 @@ static int receive_gzip(struct request *rq, const char *data, size_t n, size_t *
 
 static void on_readable(void *arg)
 {
-    struct git *g = arg;
+    struct git_run *g = arg;
     fdwatch_pause(g->readable);
     stream_poke(&g->stream);
 }
 
 static void fill(struct stream *s)
 {
-    struct git *g = (struct git *)s;
+    struct git_run *g = (struct git_run *)s;
     char chunk[32 * 1024];
     ssize_t n = TEMP_FAILURE_RETRY(read(g->out, chunk, sizeof(chunk)));
     if (n > 0)
@@ -247,10 +253,10 @@ static void fill(struct stream *s)
         s->done = true;
 }
 
-static void git_free(struct git *g)
+static void git_run_free(struct git_run *g)
 {
     if (g->child && !g->advertise && g->service->role > ROLE_VIEWER)
-        upkeep_later(g->rq->api, g->app);
+        upkeep_later(git_of(g->rq)->upkeep, g->app);
     close_in(g);
     fdwatch_free(g->readable);
     closep(&g->out);
@@ -263,20 +269,20 @@ static void git_free(struct git *g)
     free(g);
 }
 
-static void release_stream(struct stream *s) { git_free((struct git *)s); }
-static void release_request(struct request *rq) { git_free(rq->state); }
+static void release_stream(struct stream *s) { git_run_free((struct git_run *)s); }
+static void release_request(struct request *rq) { git_run_free(rq->state); }
 
 /* On a full disk git itself would only say that it can't make a folder. */
-static bool is_full(const struct git *g)
+static bool is_full(const struct git_run *g)
 {
     struct statvfs fs;
-    return g->service->role > ROLE_VIEWER && statvfs(g->rq->api->config->state, &fs) == 0 &&
+    return g->service->role > ROLE_VIEWER && statvfs(config_of(g)->state, &fs) == 0 &&
            (uint64_t)fs.f_bavail * fs.f_frsize < PUSH_ROOM_MIN;
 }
 
 static int finish(struct request *rq, struct err *err)
 {
-    struct git *g = rq->state;
+    struct git_run *g = rq->state;
     int r = 0;
     if (g->gunzip && lseek(g->in, 0, SEEK_SET) < 0)
         r = err_errno(err, "rewinding the request");
@@ -301,44 +307,32 @@ static int finish(struct request *rq, struct err *err)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-/* /git/APP.git/WHAT */
-static int split(const char *path, char **ret_app, struct str *ret_what, struct err *err)
+/* "APP.git", or without its ending. */
+static int name_app(struct request *rq, char **ret, struct err *err)
 {
-    struct str rest = str_of(path + strlen("/git/")), name = str_cut(&rest, '/');
+    struct str name = str_of(request_param(rq, "repository"));
     if (name.len > 4 && memcmp(name.ptr + name.len - 4, ".git", 4) == 0)
         name.len -= 4;
-    *ret_app = xstrndup(name.ptr, name.len);
-    *ret_what = rest;
-    return app_name_check(*ret_app, err);
+    *ret = xstrndup(name.ptr, name.len);
+    return app_name_check(*ret, err);
 }
 
-static const struct service *service_called(struct str name)
+static int choose_service(struct git_run *g, const char *name, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(services); i++)
-        if (str_eq(name, str_of(services[i].name)))
-            return &services[i];
-    return NULL;
-}
-
-static int choose(struct git *g, struct str what, struct err *err)
-{
-    bool get = streq(g->rq->method, "GET");
-    const char *asked = request_query(g->rq, "service");
-    g->advertise = get && str_eq(what, STR("info/refs"));
-    g->service = service_called(g->advertise ? str_of(asked) : what);
-    if (g->service && (g->advertise || streq(g->rq->method, "POST")))
-        return identity_need(&g->rq->who, g->service->role, err);
+        if (streq(name, services[i].name)) {
+            g->service = &services[i];
+            return identity_need(&g->rq->who, g->service->role, err);
+        }
     err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
-    return err_hint(err, "use git 1.6.6 or later, over its smart protocol");
+    return err_hint(err, GIT_HINT);
 }
 
 /* A push makes the app; before one, what is there is what is in an empty repository. */
-static int make_app(struct git *g, struct err *err)
+static int make_app(struct git_run *g, struct err *err)
 {
-    struct api *api = g->rq->api;
-    bool push = g->service->role > ROLE_VIEWER;
-    _cleanup_free_ char *key = key_app(g->app);
-    bool there = mirror_get(operator_mirror(api->op), key, &app_schema, NULL);
+    const struct git_options *o = &git_of(g->rq)->options;
+    bool push = g->service->role > ROLE_VIEWER, there = o->branch(o->ctx, g->app);
     if (!there && !push) {
         err_set(err, ERR_NOT_FOUND, "there is no app '%s'", g->app);
         return err_hint(err, "davit apps lists them");
@@ -346,36 +340,87 @@ static int make_app(struct git *g, struct err *err)
     g->repository = there || !g->advertise ? g->app : REPO_EMPTY;
     int r = 0;
     if (!there && !g->advertise) /* first: what is left of a former one may be a repository */
-        r = app_create(api, &g->rq->who, g->app, err);
-    return r < 0 && r != -ERR_EXISTS ? r : repo_make(api->config, g->repository, err);
+        r = o->create(o->ctx, &g->rq->who, g->app, err);
+    return r < 0 && r != -ERR_EXISTS ? r : repo_make(o->config, g->repository, err);
 }
 
-int git_open(struct request *rq, struct err *err)
+static int open_run(struct request *rq, const char *service, bool advertise, struct err *err)
 {
-    struct git *g = xcalloc(1, sizeof(*g));
-    struct str what;
+    struct git_run *g = xcalloc(1, sizeof(*g));
     g->rq = rq;
+    g->advertise = advertise;
     g->in = g->out = -1;
     g->head = BUF_CAP(SHALLOW_MAX);
     g->shallow = BUF_CAP(2 * SHALLOW_MAX);
     rq->state = g;
     rq->release = release_request;
     rq->receive = receive;
-    rq->finish = finish;
-    int r = split(rq->path, &g->app, &what, err);
-    if (r < 0 || (r = choose(g, what, err)) < 0 || (r = make_app(g, err)) < 0)
+    int r = name_app(rq, &g->app, err);
+    if (r < 0 || (r = choose_service(g, service, err)) < 0 || (r = make_app(g, err)) < 0)
         return r;
     g->ops = (struct stream_ops){.content_type =
-                                     g->advertise ? g->service->advertisement : g->service->result,
+                                     advertise ? g->service->advertisement : g->service->result,
                                  .fill = fill,
                                  .release = release_stream};
-    if (g->advertise)
-        return 0;
+    return 0;
+}
+
+static int open_refs(struct request *rq, struct err *err)
+{
+    const char *asked = request_query(rq, "service");
+    return open_run(rq, asked ? asked : "", true, err);
+}
+
+static int open_service(struct request *rq, struct err *err)
+{
+    int r = open_run(rq, strrchr(rq->path, '/') + 1, false, err);
     const char *coding = request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING);
-    if (!coding || streq(coding, "identity"))
-        return 0; /* git starts with the first piece of the body */
+    if (r < 0 || !coding || streq(coding, "identity"))
+        return r; /* git starts with the first piece of the body */
     if (!streq(coding, "gzip") && !streq(coding, "x-gzip"))
         return err_set(err, ERR_INVALID, "content encoding '%.32s' isn't known here", coding);
     rq->receive = receive_gzip;
-    return start_gunzip(g, err);
+    return start_gunzip(rq->state, err);
+}
+
+/* --- the room -------------------------------------------------------------------------------- */
+
+static const struct route routes[] = {
+    {.method = "GET",
+     .path = "/git/{repository}/info/refs",
+     .open = open_refs,
+     .handler = finish,
+     .role = ROLE_VIEWER},
+    {.method = "POST",
+     .path = "/git/{repository}/git-receive-pack",
+     .open = open_service,
+     .handler = finish,
+     .role = ROLE_DEVELOPER},
+    {.method = "POST",
+     .path = "/git/{repository}/git-upload-pack",
+     .open = open_service,
+     .handler = finish,
+     .role = ROLE_VIEWER},
+    {0},
+};
+
+struct route_group git_group(struct git *g)
+{
+    static const struct route *const tables[] = {routes, NULL};
+    return (struct route_group){
+        .prefix = "/git/", .tables = tables, .ctx = g, .hint = GIT_HINT, .text_errors = true};
+}
+
+struct git *git_new(const struct git_options *o)
+{
+    struct git *g = xcalloc(1, sizeof(*g));
+    g->options = *o;
+    g->upkeep = upkeep_new(o->loop, o->config);
+    return g;
+}
+
+void git_free(struct git *g)
+{
+    upkeep_free(g->upkeep);
+    free(g);
 }

@@ -1,4 +1,4 @@
-/* Git over HTTP, smart protocol only:
+/* The git endpoint: git over HTTP, smart protocol only.
  *
  *     GET  /git/APP.git/info/refs?service=git-receive-pack|git-upload-pack
  *     POST /git/APP.git/git-receive-pack | git-upload-pack
@@ -8,13 +8,31 @@
  * directions, a piece at a time. When the client goes, so does git, with the hook and everything
  * else in its process group.
  *
- * Pushing needs role developer and creates the app; fetching needs role viewer. */
+ * Pushing needs role developer and creates the app; fetching needs role viewer. What a push deploys
+ * its hooks ask of the API, as clients (hook/). */
 #ifndef GIT_GIT_H
 #define GIT_GIT_H
 
-#include "http/request.h"
+#include <uv.h>
 
-/* Decides what the request wants and sets where its body goes. */
-int git_open(struct request *rq, struct err *err);
+#include "http/request.h"
+#include "model/config.h"
+
+struct git;
+
+struct git_options {
+    uv_loop_t *loop;
+    const struct config *config;
+    void *ctx; /* for the two below */
+    /* The app's deploy branch, "" before its first push. NULL: there is no such app. */
+    const char *(*branch)(void *ctx, const char *app);
+    /* Makes the app of a first push. ERR_EXISTS */
+    int (*create)(void *ctx, const struct identity *who, const char *app, struct err *err);
+};
+
+struct git *git_new(const struct git_options *o);
+void git_free(struct git *g); /* when the loop runs no more */
+/* Its routes, for the server. */
+struct route_group git_group(struct git *g);
 
 #endif

@@ -1,11 +1,11 @@
-/* An app's bare repository, <state>/git/APP.git, and the app behind a push. */
+/* An app's bare repository, <state>/git/APP.git. */
 #ifndef GIT_REPO_H
 #define GIT_REPO_H
 
-#include "api/auth.h"
+#include "model/config.h"
 
-#define REPO_EMPTY                                                                                 \
-    ".empty" /* stands for those of apps that aren't there yet; no app is called so */
+/* Stands for those of apps that aren't there yet; no app is called so. */
+#define REPO_EMPTY ".empty"
 
 char *repo_path(const struct config *c, const char *app); /* the caller's */
 /* Makes it if it isn't there; whole or not at all. */
@@ -14,8 +14,5 @@ int repo_remove(const struct config *c, const char *app, struct err *err);
 /* Removes git's locks from before the machine was booted: nobody holds them, and git would refuse
  * to move the branch of a push that is deployed already. */
 void repos_unlock(const struct config *c);
-
-/* In apps.c: the change behind `davit apps create` and a first push. */
-int app_create(struct api *api, const struct identity *who, const char *name, struct err *err);
 
 #endif

@@ -68,9 +68,8 @@ void upkeep_free(struct upkeep *u)
     free(u);
 }
 
-void upkeep_later(struct api *api, const char *app)
+void upkeep_later(struct upkeep *u, const char *app)
 {
-    struct upkeep *u = api->upkeep;
     if (!strv_has(&u->due, app))
         strv_add(&u->due, app);
     uv_timer_start(&u->timer, on_quiet, QUIET_MS, 0);

@@ -3,12 +3,14 @@
 #ifndef GIT_UPKEEP_H
 #define GIT_UPKEEP_H
 
-#include "api/api.h"
+#include <uv.h>
+
+#include "model/config.h"
 
 struct upkeep;
 
 struct upkeep *upkeep_new(uv_loop_t *loop, const struct config *c);
 void upkeep_free(struct upkeep *u); /* when the loop runs no more */
-void upkeep_later(struct api *api, const char *app);
+void upkeep_later(struct upkeep *u, const char *app);
 
 #endif

@@ -1,5 +1,7 @@
 #include "http/reply.h"
 
+#include "http/internal.h"
+
 static void separate(struct buf *b, const char *name)
 {
     if (b->len && !strchr("{[", b->ptr[b->len - 1]))
@@ -75,8 +77,8 @@ bool reply_queue(struct request *rq, struct MHD_Response *response)
 {
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (rq->build_id)
-        MHD_add_response_header(response, "Davit-Build", rq->build_id);
+    if (rq->header_name)
+        MHD_add_response_header(response, rq->header_name, rq->header_value);
     enum MHD_Result r = MHD_queue_response(rq->connection, rq->status, response);
     MHD_destroy_response(response);
     return r == MHD_YES;
@@ -98,11 +100,10 @@ bool reply_send(struct request *rq)
     return reply_queue(rq, response_of(&rq->out));
 }
 
-/* git shows a text/plain error to its user, and nothing else; our hook asks for it. */
 static bool wants_text(struct request *rq)
 {
     const char *accept = request_header(rq, MHD_HTTP_HEADER_ACCEPT);
-    return str_starts(str_of(rq->path), STR("/git/")) || (accept && streq(accept, "text/plain"));
+    return rq->group->text_errors || (accept && streq(accept, "text/plain"));
 }
 
 static void error_as_text(struct request *rq)

@@ -7,7 +7,7 @@
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
 
-#include "http/request.h"
+#include "model/codec.h"
 
 /* `name` is NULL for an element of a list and for the whole. */
 void reply_open(struct buf *b, const char *name, char bracket);
@@ -21,11 +21,5 @@ void reply_noun_with(struct buf *b, const struct schema *s, const void *value, c
                      const struct schema *extra_schema, const void *extra);
 void reply_map(struct buf *b, const char *name, const struct map *m);
 void reply_counts(struct buf *b, const char *name, const struct counts *c);
-
-/* What rq->out holds, or the error, as the answer. False when libmicrohttpd refuses. */
-bool reply_send(struct request *rq);
-bool reply_error(struct request *rq);
-/* Adds the headers every answer has; drops its reference to the response. */
-bool reply_queue(struct request *rq, struct MHD_Response *response);
 
 #endif

@@ -1,28 +1,25 @@
 #include "http/request.h"
 
 #include "http/fdwatch.h"
-#include "git/git.h"
-#include "api/handlers.h"
-#include "http/reply.h"
-#include "http/server.h"
-#include "http/stream.h"
-#include "model/names.h"
+#include "http/internal.h"
 
-struct request *request_new(struct server *s, struct MHD_Connection *c, const char *method,
-                            const char *path)
+struct request *request_new(struct httpd *h, struct door *d, struct MHD_Connection *c,
+                            const char *method, const char *path)
 {
     struct request *rq = xcalloc(1, sizeof(*rq));
-    rq->api = server_api(s);
-    rq->server = s;
+    rq->httpd = h;
+    rq->door = d;
     rq->connection = c;
     rq->method = xstrdup(method);
     rq->path = xstrdup(path);
+    rq->group = route_group(h->options.groups, path);
+    rq->ctx = rq->group->ctx;
     rq->body = BUF_CAP(BODY_MAX);
     rq->out = BUF_CAP(REPLY_MAX);
     rq->status = MHD_HTTP_OK;
     rq->content_type = "application/json";
-    rq->link = &rq->api->requests;
-    if ((rq->next = rq->api->requests))
+    rq->link = &h->requests;
+    if ((rq->next = h->requests))
         rq->next->link = &rq->next;
     return *rq->link = rq;
 }
@@ -42,7 +39,7 @@ void request_free(struct request *rq)
     identity_release(&rq->who);
     buf_release(&rq->body);
     buf_release(&rq->out);
-    free(rq->build_id);
+    free(rq->header_value);
     free(rq->method);
     free(rq->path);
     free(rq);
@@ -93,19 +90,12 @@ int request_number(struct request *rq, const char *name, uint64_t min, uint64_t 
     return r < 0 ? err_wrap(err, "query parameter '%s'", name) : 0;
 }
 
-int request_app(struct request *rq, const struct app **ret, struct err *err)
+int request_socket(const struct request *rq)
 {
-    const char *name = request_param(rq, "app");
-    int r = app_name_check(name, err);
-    if (r < 0)
-        return r;
-    _cleanup_free_ char *key = key_app(name);
-    *ret = mirror_get(operator_mirror(rq->api->op), key, &app_schema, NULL);
-    if (*ret)
-        return 0;
-    err_set(err, ERR_NOT_FOUND, "there is no app '%s'", name);
-    return err_hint(err, "davit apps lists them; davit apps create %s makes it", name);
+    return MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
+
+uv_loop_t *request_loop(const struct request *rq) { return rq->httpd->options.loop; }
 
 /* --- suspending ------------------------------------------------------------------------------ */
 
@@ -121,11 +111,8 @@ void request_suspend(struct request *rq)
 {
     if (rq->suspended)
         return;
-    if (!rq->leash && !rq->gone) {
-        int fd =
-            MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        rq->leash = fdwatch_new(operator_loop(rq->api->op), fd, UV_DISCONNECT, on_hangup, rq);
-    }
+    if (!rq->leash && !rq->gone)
+        rq->leash = fdwatch_new(request_loop(rq), request_socket(rq), UV_DISCONNECT, on_hangup, rq);
     rq->suspended = true;
     MHD_suspend_connection(rq->connection);
 }
@@ -136,7 +123,7 @@ void request_resume(struct request *rq)
         return;
     rq->suspended = false;
     MHD_resume_connection(rq->connection);
-    server_kick(rq->server);
+    door_kick(rq->door);
 }
 
 static void hang_up(struct request *rq)
@@ -145,19 +132,19 @@ static void hang_up(struct request *rq)
     request_resume(rq);
 }
 
-void requests_changed(struct api *api)
+void httpd_changed(struct httpd *h)
 {
-    for (struct request *rq = api->requests; rq; rq = rq->next) {
-        if (!rq->failed && !identity_holds(api, &rq->who))
+    for (struct request *rq = h->requests; rq; rq = rq->next) {
+        if (!rq->failed && !h->options.holds(h->options.ctx, &rq->who))
             hang_up(rq);
         else if (rq->stream && rq->stream->ops->on_change)
             stream_poke(rq->stream);
     }
 }
 
-void requests_hang_up(struct api *api)
+void requests_hang_up(struct httpd *h)
 {
-    for (struct request *rq = api->requests; rq; rq = rq->next)
+    for (struct request *rq = h->requests; rq; rq = rq->next)
         hang_up(rq);
 }
 
@@ -187,8 +174,6 @@ static bool answer_error(struct request *rq)
     return reply_error(rq);
 }
 
-static bool is_git(const struct request *rq) { return str_starts(str_of(rq->path), STR("/git/")); }
-
 /* Root of this machine may take what it likes; what a hook asks for is part of its push. */
 static bool is_counted(const struct identity *who)
 {
@@ -199,7 +184,7 @@ static bool is_counted(const struct identity *who)
 static int check_share(const struct request *rq, struct err *err)
 {
     int n = 0;
-    for (const struct request *other = rq->api->requests; other; other = other->next)
+    for (const struct request *other = rq->httpd->requests; other; other = other->next)
         n += is_counted(&other->who) && streq(other->who.user, rq->who.user);
     if (!is_counted(&rq->who) || n <= USER_REQUESTS_MAX)
         return 0;
@@ -210,20 +195,15 @@ static int check_share(const struct request *rq, struct err *err)
 /* Who, where to, and whether they may. */
 static int admit(struct request *rq, struct err *err)
 {
-    int r = authenticate(rq, &rq->who, err);
-    if (r < 0 || (r = check_share(rq, err)) < 0)
-        return r;
-    if (is_git(rq))
-        return git_open(rq, err);
-    r = route_find(rq->method, rq->path, &rq->route, rq->params, err);
-    if (r < 0)
-        return r;
-    r = identity_need(&rq->who, rq->route->role, err);
-    if (r < 0)
+    const struct httpd_options *o = &rq->httpd->options;
+    int r = o->authenticate(o->ctx, rq, &rq->who, err);
+    if (r < 0 || (r = check_share(rq, err)) < 0 ||
+        (r = route_find(rq->group, rq->method, rq->path, &rq->route, rq->params, err)) < 0 ||
+        (r = identity_need(&rq->who, rq->route->role, err)) < 0)
         return r;
     rq->receive = gather;
     rq->finish = call_handler;
-    return streq(rq->route->request, "tar") ? open_builds_create(rq, err) : 0;
+    return rq->route->open ? rq->route->open(rq, err) : 0;
 }
 
 static int unclean(struct err *err)
@@ -247,13 +227,6 @@ bool request_begin(struct request *rq, bool clean)
     return must_not_wait(rq) ? answer_error(rq) : true;
 }
 
-/* libmicrohttpd can answer only before a body or behind it: a user whose body may be large anyway
- * gets to hear what was wrong. */
-static uint64_t patience(const struct request *rq)
-{
-    return (uint64_t)rq->api->config->upload_max << 21;
-}
-
 bool request_data(struct request *rq, const char *data, size_t *n)
 {
     if (rq->gone)
@@ -261,7 +234,7 @@ bool request_data(struct request *rq, const char *data, size_t *n)
     if (rq->failed) {
         rq->discarded += *n;
         *n = 0;
-        return rq->discarded <= patience(rq);
+        return rq->discarded <= rq->httpd->options.patience;
     }
     size_t taken = 0;
     if (rq->receive(rq, data, *n, &taken, &rq->err) < 0) {

@@ -1,12 +1,14 @@
 /* One request: begin (headers: find the route, who is asking, may they), data (pieces of the body),
  * end (the answer). An error at any point is remembered, the rest of the body is thrown away, and
- * the answer is the error as JSON; for git as text. */
+ * the answer is the error as JSON, or as text. */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
 #include <microhttpd.h>
 
-#include "api/auth.h"
+#include <uv.h>
+
+#include "http/identity.h"
 #include "http/route.h"
 
 enum {
@@ -16,11 +18,13 @@ enum {
 };
 
 struct request {
-    struct api *api;
-    struct server *server;
+    struct httpd *httpd;
+    struct door *door;
     struct MHD_Connection *connection;
     char *method, *path;
-    const struct route *route; /* NULL: git */
+    const struct route_group *group;
+    void *ctx; /* the group's */
+    const struct route *route;
     char *params[ROUTE_PARAMS_MAX];
     struct identity who;
 
@@ -38,7 +42,8 @@ struct request {
     const char *content_type;
     struct buf out;
     struct stream *stream;
-    char *build_id; /* header Davit-Build */
+    const char *header_name; /* one more header; NULL: none */
+    char *header_value;
 
     struct err err;
     uint64_t discarded;
@@ -46,18 +51,9 @@ struct request {
     bool suspended;
     bool gone; /* the client is */
     struct fdwatch *leash;
-    struct request *next, **link; /* in api->requests */
+    struct request *next, **link; /* in httpd->requests */
 };
 
-/* For server.c. The bool is false when the connection is to be closed. */
-struct request *request_new(struct server *s, struct MHD_Connection *c, const char *method,
-                            const char *path);
-bool request_begin(struct request *rq, bool clean); /* clean: its URI is */
-bool request_data(struct request *rq, const char *data, size_t *n);
-bool request_end(struct request *rq);
-void request_free(struct request *rq);
-
-/* For handlers. */
 const char *request_header(struct request *rq, const char *name); /* NULL: none */
 const char *request_query(struct request *rq,
                           const char *name); /* NULL: none; "" without a value */
@@ -65,18 +61,13 @@ const char *request_param(struct request *rq, const char *name); /* what stood f
 /* A whole number from the query within the range, else `otherwise` if it isn't there. */
 int request_number(struct request *rq, const char *name, uint64_t min, uint64_t max,
                    uint64_t otherwise, uint64_t *ret, struct err *err);
-/* The app of {app}, from the mirror. ERR_NOT_FOUND, ERR_INVALID. */
-int request_app(struct request *rq, const struct app **ret, struct err *err);
+int request_door(const struct request *rq);        /* httpd_listen's number */
+int request_socket(const struct request *rq);      /* the connection's descriptor */
+uv_loop_t *request_loop(const struct request *rq); /* for what it waits for */
 
 /* Stops libmicrohttpd from looking at the connection until request_resume. Meanwhile a client that
  * hangs up is noticed. */
 void request_suspend(struct request *rq);
 void request_resume(struct request *rq);
-
-/* Streams that wait for something in the store look again; requests end whose user or token is gone
- * or no longer has the role. */
-void requests_changed(struct api *api);
-/* Before the end of the process: every client is as good as gone. */
-void requests_hang_up(struct api *api);
 
 #endif

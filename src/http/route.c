@@ -2,28 +2,6 @@
 
 #include <ctype.h>
 
-#include "api/handlers.h"
-
-#define GET "GET"
-#define POST "POST"
-#define PUT "PUT"
-#define PATCH "PATCH"
-#define DELETE "DELETE"
-#define ROUTE(method_, path_, handler_, role_, summary_, request_, response_)                      \
-    {.method = method_,                                                                            \
-     .path = path_,                                                                                \
-     .handler = handle_##handler_,                                                                 \
-     .role = ROLE_##role_,                                                                         \
-     .name = #handler_,                                                                            \
-     .summary = summary_,                                                                          \
-     .request = request_,                                                                          \
-     .response = response_},
-const struct route routes[] = {
-#include "api/routes.h"
-    {0},
-};
-#undef ROUTE
-
 /* "%00" to "%1f", and "%7f". */
 static bool is_escaped_control(const char *p)
 {
@@ -44,6 +22,7 @@ static bool matches(const char *pattern, const char *path, struct str params[ROU
 {
     struct str want = str_of(pattern), have = str_of(path);
     size_t n = 0;
+    memset(params, 0, ROUTE_PARAMS_MAX * sizeof(*params)); /* a former row's */
     while (want.ptr && have.ptr) {
         struct str w = str_cut(&want, '/'), h = str_cut(&have, '/');
         if (w.len && w.ptr[0] == '{') {
@@ -57,25 +36,39 @@ static bool matches(const char *pattern, const char *path, struct str params[ROU
     return !want.ptr && !have.ptr;
 }
 
-int route_find(const char *method, const char *path, const struct route **ret,
-               char *params[ROUTE_PARAMS_MAX], struct err *err)
+const struct route_group *route_group(const struct route_group *groups, const char *path)
+{
+    const struct route_group *g = groups;
+    while (!str_starts(str_of(path), str_of(g->prefix)) && g[1].prefix)
+        g++;
+    return g;
+}
+
+static void take_params(const struct str found[ROUTE_PARAMS_MAX], char *ret[ROUTE_PARAMS_MAX])
+{
+    for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
+        ret[i] = found[i].ptr ? xstrndup(found[i].ptr, found[i].len) : NULL;
+}
+
+int route_find(const struct route_group *g, const char *method, const char *path,
+               const struct route **ret, char *params[ROUTE_PARAMS_MAX], struct err *err)
 {
     struct str found[ROUTE_PARAMS_MAX] = {{0}};
     _cleanup_(buf_release) struct buf methods = BUF_INIT;
-    for (const struct route *r = routes; r->path; r++) {
-        if (!matches(r->path, path, found))
-            continue;
-        if (streq(r->method, method)) {
-            for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
-                params[i] = found[i].ptr ? xstrndup(found[i].ptr, found[i].len) : NULL;
-            *ret = r;
-            return 0;
+    for (const struct route *const *table = g->tables; *table; table++)
+        for (const struct route *r = *table; r->path; r++) {
+            if (!matches(r->path, path, found))
+                continue;
+            if (streq(r->method, method)) {
+                take_params(found, params);
+                *ret = r;
+                return 0;
+            }
+            buf_addf(&methods, "%s%s", methods.len ? ", " : "", r->method);
         }
-        buf_addf(&methods, "%s%s", methods.len ? ", " : "", r->method);
-    }
     if (!methods.len) {
         err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
-        return err_hint(err, "GET /v1/openapi.yaml lists what there is");
+        return err_hint(err, "%s", g->hint);
     }
     err_set(err, ERR_METHOD, "%s doesn't apply here", method);
     return err_hint(err, "possible: %s", methods.ptr);

@@ -1,10 +1,8 @@
-#include "http/server.h"
-
 #include <errno.h>
 #include <microhttpd.h>
 #include <sys/stat.h>
 
-#include "http/request.h"
+#include "http/internal.h"
 #include "base/log.h"
 #include "os/unix.h"
 
@@ -14,28 +12,28 @@ enum {
     IDLE_TIMEOUT_S = 75,           /* suspended connections don't count as idle */
 };
 
-struct server {
-    struct api *api;
-    enum door door;
+struct door {
+    struct httpd *httpd;
+    int number;
     char *path;
-    struct MHD_Daemon *http;
+    struct MHD_Daemon *mhd;
     uv_poll_t poll;
     uv_timer_t timer;
+    struct door *next;
 };
 
-enum door server_door(const struct server *s) { return s->door; }
-struct api *server_api(const struct server *s) { return s->api; }
+int request_door(const struct request *rq) { return rq->door->number; }
 
 static void on_timer(uv_timer_t *timer);
 
-static void run(struct server *s)
+static void run(struct door *d)
 {
-    MHD_run(s->http);
+    MHD_run(d->mhd);
     MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(s->http, &ms) == MHD_YES)
-        uv_timer_start(&s->timer, on_timer, ms, 0);
+    if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
+        uv_timer_start(&d->timer, on_timer, ms, 0);
     else
-        uv_timer_stop(&s->timer);
+        uv_timer_stop(&d->timer);
 }
 
 static void on_timer(uv_timer_t *timer) { run(timer->data); }
@@ -47,7 +45,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     run(poll->data);
 }
 
-void server_kick(struct server *s) { uv_timer_start(&s->timer, on_timer, 0, 0); }
+void door_kick(struct door *d) { uv_timer_start(&d->timer, on_timer, 0, 0); }
 
 /* What a request is before there is one, if its URI is refused. */
 static char unclean;
@@ -67,7 +65,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     (void)version;
     if (!*request || *request == &unclean) {
         bool clean = !*request;
-        *request = request_new(cls, connection, method, url);
+        struct door *d = cls;
+        *request = request_new(d->httpd, d, connection, method, url);
         return request_begin(*request, clean) ? MHD_YES : MHD_NO;
     }
     if (*n)
@@ -93,56 +92,68 @@ static void on_complaint(void *cls, const char *fmt, va_list ap)
     log_debug("libmicrohttpd: %s", text.ptr ? text.ptr : "");
 }
 
-static int listen_at(struct server *s, struct err *err)
+struct httpd *httpd_new(const struct httpd_options *o)
 {
-    bool local = s->door == DOOR_LOCAL;
-    s->path = path_join(s->api->config->run, local ? "davit.sock" : "gateway-api.sock");
-    return unix_listen(s->path, local ? 0666 : 0600, err);
+    struct httpd *h = xcalloc(1, sizeof(*h));
+    h->options = *o;
+    return h;
 }
 
-int server_start(struct api *api, enum door door, struct server **ret, struct err *err)
+static void add_door(struct httpd *h, struct door *d)
 {
-    struct server *s = xcalloc(1, sizeof(*s));
-    s->api = api;
-    s->door = door;
-    int fd = listen_at(s, err);
-    if (fd >= 0) {
-        s->http = MHD_start_daemon(
-            MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-            s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-            MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
-            NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
-        if (!s->http) {
-            close(fd);
-            fd = err_set(err, ERR_INTERNAL, "libmicrohttpd didn't start on %s", s->path);
-        }
-    }
-    if (fd < 0) {
-        free(s->path);
-        free(s);
+    int epoll = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    uv_poll_init(h->options.loop, &d->poll, epoll);
+    uv_timer_init(h->options.loop, &d->timer);
+    d->poll.data = d->timer.data = d;
+    uv_poll_start(&d->poll, UV_READABLE, on_ready);
+    d->next = h->doors;
+    h->doors = d;
+}
+
+int httpd_listen(struct httpd *h, const char *path, mode_t mode, int number, struct err *err)
+{
+    int fd = unix_listen(path, mode, err);
+    if (fd < 0)
         return fd;
+    struct door *d = xcalloc(1, sizeof(*d));
+    *d = (struct door){.httpd = h, .number = number, .path = xstrdup(path)};
+    d->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, d,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+        MHD_OPTION_END);
+    if (d->mhd) {
+        add_door(h, d);
+        return 0;
     }
-    int epoll = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    uv_poll_init(operator_loop(api->op), &s->poll, epoll);
-    uv_timer_init(operator_loop(api->op), &s->timer);
-    s->poll.data = s->timer.data = s;
-    uv_poll_start(&s->poll, UV_READABLE, on_ready);
-    *ret = s;
-    return 0;
+    close(fd);
+    free(d->path);
+    free(d);
+    return err_set(err, ERR_INTERNAL, "libmicrohttpd didn't start on %s", path);
 }
 
 /* The loop ends with the process: its handles need no closing. */
-void server_stop(struct server *s)
+static void close_door(struct door *d)
 {
-    if (!s)
+    uv_poll_stop(&d->poll);
+    uv_timer_stop(&d->timer);
+    unlink(d->path);
+    MHD_run(d->mhd); /* lets go of what was resumed; stopping with suspended ones is an abort */
+    MHD_stop_daemon(d->mhd);
+    free(d->path);
+    free(d);
+}
+
+void httpd_free(struct httpd *h)
+{
+    if (!h)
         return;
-    uv_poll_stop(&s->poll);
-    uv_timer_stop(&s->timer);
-    unlink(s->path);
-    MHD_run(s->http); /* lets go of what was resumed; stopping with suspended ones is an abort */
-    MHD_stop_daemon(s->http);
-    free(s->path);
-    free(s);
+    requests_hang_up(h);
+    for (struct door *d; (d = h->doors);) {
+        h->doors = d->next;
+        close_door(d);
+    }
+    free(h);
 }

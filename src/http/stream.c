@@ -1,6 +1,4 @@
-#include "http/stream.h"
-
-#include "http/reply.h"
+#include "http/internal.h"
 
 void stream_init(struct stream *s, const struct stream_ops *ops, struct request *rq)
 {

@@ -34,8 +34,5 @@ void stream_init(struct stream *s, const struct stream_ops *ops, struct request 
 size_t stream_room(const struct stream *s);
 /* Something happened that this stream may be waiting for. */
 void stream_poke(struct stream *s);
-/* For request.c. */
-bool stream_begin(struct stream *s);
-void stream_free(struct stream *s);
 
 #endif

@@ -112,7 +112,7 @@ static void test_bad_input(void **state)
         {"GET", "/v2", NULL, 404},
         {"GET", "/git/bad.git/HEAD", NULL, 404},
         {"GET", "/git/bad.git/info/refs", NULL, 404},
-        {"GET", "/git/..%2f..%2fx.git/info/refs?service=git-upload-pack", NULL, 400},
+        {"GET", "/git/..%2f..%2fx.git/info/refs?service=git-upload-pack", NULL, 404},
         {"GET", "/git/none.git/info/refs?service=git-upload-pack", NULL, 404},
     };
     local("POST", "/v1/apps", "{\"name\":\"bad\"}");

@@ -1,7 +1,7 @@
 /* What the api parses itself of a request: the JSON body, the Authorization header, the path. */
 #include "api/auth.h"
+#include "api/handlers.h"
 #include "http/body.h"
-#include "http/route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     const struct route *route;
     char *params[ROUTE_PARAMS_MAX] = {0};
-    route_find("GET", string, &route, params, &err);
+    const struct route_group g = api_group(NULL);
+    route_find(&g, "GET", string, &route, params, &err);
     for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
         free(params[i]);
 
