@@ -1,40 +1,27 @@
 #include "daemon/logfile.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
+#include "log/file.h"
 #include "os/file.h"
 
 struct logfile {
     char *path;
-    off_t size, max;
-    int64_t keep;
-    int file, echo; /* echo: -1 none */
-    int in, out;    /* the pipe */
+    struct log_file file;
+    int echo;    /* -1: none */
+    int in, out; /* the pipe */
 };
-
-static int reopen(struct logfile *l)
-{
-    closep(&l->file);
-    l->file = open(l->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-    struct stat st;
-    l->size = l->file >= 0 && fstat(l->file, &st) == 0 ? st.st_size : 0;
-    return l->file;
-}
 
 int logfile_open(const struct config *c, bool echo, struct logfile **ret, struct err *err)
 {
     _cleanup_(logfile_freep) struct logfile *l = xcalloc(1, sizeof(*l));
     *l = (struct logfile){.path = path_join(c->log, "davitd.log"),
-                          .max = (off_t)c->log_file_max << 20,
-                          .keep = c->log_files,
-                          .file = -1,
                           .echo = echo ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1,
                           .in = -1,
                           .out = -1};
     int p[2];
-    if (reopen(l) < 0 || pipe2(p, O_CLOEXEC) < 0)
+    log_file_init(&l->file, l->path, false, c->log_file_max << 20, c->log_files);
+    if (!log_file_prepare(&l->file, 0) || pipe2(p, O_CLOEXEC) < 0)
         return err_errno(err, "%s", l->path);
     l->in = p[0];
     l->out = p[1];
@@ -45,8 +32,9 @@ int logfile_open(const struct config *c, bool echo, struct logfile **ret, struct
 
 void logfile_free(struct logfile *l)
 {
-    for (int *fd = (int[]){l->file, l->echo, l->in, l->out, -2}; *fd != -2; fd++)
+    for (int *fd = (int[]){l->echo, l->in, l->out, -2}; *fd != -2; fd++)
         closep(fd);
+    log_file_release(&l->file);
     free(l->path);
     free(l);
 }
@@ -61,23 +49,9 @@ void logfile_take_stderr(struct logfile *l)
     _cleanup_free_ char *self = xasprintf("/proc/self/fd/%d", l->out);
     _cleanup_close_ int end = open(self, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dup2(end >= 0 ? end : l->file, STDERR_FILENO);
+    dup2(end >= 0 ? end : l->file.fd, STDERR_FILENO);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-}
-
-static void rotate(struct logfile *l)
-{
-    for (int64_t i = l->keep - 1; i >= 1; i--) {
-        _cleanup_free_ char *to = xasprintf("%s.%d", l->path, (int)i);
-        _cleanup_free_ char *from =
-            i == 1 ? xstrdup(l->path) : xasprintf("%s.%d", l->path, (int)i - 1);
-        if (rename(from, to) < 0 && errno != ENOENT)
-            return; /* go on in the old file */
-    }
-    if (l->keep == 1)
-        unlink(l->path);
-    reopen(l);
 }
 
 void logfile_pump(struct logfile *l)
@@ -85,11 +59,8 @@ void logfile_pump(struct logfile *l)
     char chunk[16384];
     for (ssize_t n; (n = read(l->in, chunk, sizeof(chunk))) > 0;) {
         /* A full disk costs log lines, never the platform. */
-        if (l->file >= 0 && fd_write_all(l->file, chunk, (size_t)n, NULL) == 0)
-            l->size += n;
+        log_file_write(&l->file, chunk, (size_t)n, NULL);
         if (l->echo >= 0)
             fd_write_all(l->echo, chunk, (size_t)n, NULL);
-        if (l->size >= l->max && chunk[n - 1] == '\n')
-            rotate(l);
     }
 }

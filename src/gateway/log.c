@@ -5,8 +5,9 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/time.h"
 #include "gateway/logline.h"
+#include "log/file.h"
+#include "log/line.h"
 #include "os/file.h"
 
 #define PIPE_FILE "log.fifo"
@@ -36,9 +37,8 @@ int log_pipe_for_reader(int dir_fd, struct err *err) { return open_pipe(dir_fd, 
 /* --- files ----------------------------------------------------------------------------------- */
 
 struct sink {
-    char *app;
-    int fd;
-    int64_t size;
+    char *app, *path;
+    struct log_file file;
     bool failing; /* said so already */
     struct buf pending;
 };
@@ -68,8 +68,9 @@ struct router_log *router_log_new(const struct config *c, int pipe_fd,
 
 static void sink_release(struct sink *s)
 {
-    closep(&s->fd);
+    log_file_release(&s->file);
     free(s->app);
+    free(s->path);
     buf_release(&s->pending);
 }
 
@@ -101,68 +102,30 @@ static struct sink *sink_of(struct router_log *l, struct str app)
         l->sinks = xrealloc(l->sinks, l->room * sizeof(*l->sinks));
     }
     l->n++;
-    l->sinks[l->last] =
-        (struct sink){.app = xstrndup(app.ptr, app.len), .fd = -1, .pending = BUF_CAP(16 * CHUNK)};
-    return &l->sinks[l->last];
+    struct sink *s = &l->sinks[l->last];
+    *s = (struct sink){.app = xstrndup(app.ptr, app.len), .pending = BUF_CAP(16 * CHUNK)};
+    s->path = path_join(l->config->log, "%s/router.log", s->app);
+    log_file_init(&s->file, s->path, true, l->config->log_file_max << 20, l->config->log_files);
+    return s;
 }
 
-static int sink_open(const struct config *c, struct sink *s, struct err *err)
-{
-    struct stat st;
-    if (s->fd >= 0 && !fstat(s->fd, &st) && st.st_nlink)
-        return 0;
-    closep(&s->fd);
-    _cleanup_free_ char *dir = path_join(c->log, "%s", s->app);
-    _cleanup_free_ char *path = path_join(dir, "router.log");
-    int r = dir_make(dir, 0775, err);
-    if (r < 0)
-        return r;
-    s->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (s->fd < 0 || fstat(s->fd, &st) < 0)
-        return err_errno(err, "opening %s", path);
-    s->size = st.st_size;
-    return 0;
-}
-
-/* router.log → router.log.1 → … as many as `log_files` says, the current one counted. */
-static void rotate(const struct config *c, struct sink *s)
-{
-    if (s->size < c->log_file_max << 20)
-        return;
-    _cleanup_free_ char *path = path_join(c->log, "%s/router.log", s->app);
-    for (int64_t i = c->log_files - 1; i > 0; i--) {
-        _cleanup_free_ char *to = xasprintf("%s.%lld", path, (long long)i);
-        _cleanup_free_ char *from =
-            i > 1 ? xasprintf("%s.%lld", path, (long long)i - 1) : xstrdup(path);
-        rename(from, to);
-    }
-    if (c->log_files == 1)
-        unlink(path);
-    closep(&s->fd);
-    s->fd = -1;
-}
-
-static void sink_flush(const struct config *c, struct sink *s)
+static void sink_flush(struct sink *s)
 {
     struct err err;
     if (!s->pending.len)
         return;
-    int r = sink_open(c, s, &err);
-    if (!r)
-        r = fd_write_all(s->fd, s->pending.ptr, s->pending.len, &err);
+    int r = log_file_write(&s->file, s->pending.ptr, s->pending.len, &err);
     if (r < 0 && !s->failing)
         log_warning("the router log of %s: %s", s->app, err.msg);
     s->failing = r < 0;
-    s->size += (int64_t)s->pending.len;
     buf_reset(&s->pending);
-    rotate(c, s);
 }
 
 static void flush(struct router_log *l)
 {
     bool crowded = l->n > OPEN_MAX;
     for (size_t i = 0; i < l->n; i++) {
-        sink_flush(l->config, &l->sinks[i]);
+        sink_flush(&l->sinks[i]);
         if (crowded)
             sink_release(&l->sinks[i]);
     }
@@ -172,20 +135,20 @@ static void flush(struct router_log *l)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static void take_line(struct router_log *l, struct str raw, const char *when)
+static void take_line(struct router_log *l, struct str raw, const char *prefix)
 {
     struct str rest = raw, app = str_cut(&rest, '\t');
     struct sink *s;
     if (rest.len && app.len && !str_eq(app, STR("-")) && (s = sink_of(l, app)))
-        log_format_line(raw, when, &app, &s->pending);
+        log_format_line(raw, prefix, &app, &s->pending);
 }
 
-static void take_lines(struct router_log *l, const char *when)
+static void take_lines(struct router_log *l, const char *prefix)
 {
     struct str rest = buf_str(&l->partial);
     const char *end;
     while ((end = memchr(rest.ptr, '\n', rest.len))) {
-        take_line(l, (struct str){rest.ptr, (size_t)(end - rest.ptr)}, when);
+        take_line(l, (struct str){rest.ptr, (size_t)(end - rest.ptr)}, prefix);
         rest.len -= (size_t)(end + 1 - rest.ptr);
         rest.ptr = end + 1;
     }
@@ -197,13 +160,13 @@ static void take_lines(struct router_log *l, const char *when)
 void router_log_read(struct router_log *l)
 {
     static char chunk[CHUNK];
-    char when[TIME_TEXT_LEN + 1];
+    char prefix[LOG_PREFIX_MAX];
     size_t budget = 4 * PIPE_SIZE; /* other work gets its turn even in a flood */
-    time_log_text(time_wall_us(), when);
+    log_line_prefix("davit", "router", prefix);
     ssize_t n;
     while (budget && (n = read(l->pipe_fd, chunk, MIN(sizeof(chunk), budget))) > 0) {
         buf_add(&l->partial, chunk, (size_t)n);
-        take_lines(l, when);
+        take_lines(l, prefix);
         flush(l);
         budget -= (size_t)n;
     }

@@ -141,20 +141,20 @@ static int64_t service_of(const struct str f[FIELDS])
 static void add_outcome(struct buf *b, enum gateway_error e)
 {
     if (e)
-        buf_addf(b, " davit[router]: at=error code=%s desc=\"%s\" method=", gateway_error_code(e),
+        buf_addf(b, "at=error code=%s desc=\"%s\" method=", gateway_error_code(e),
                  gateway_error_text(e));
     else
-        buf_adds(b, " davit[router]: at=info method=");
+        buf_adds(b, "at=info method=");
 }
 
-bool log_format_line(struct str raw, const char *when, struct str *ret_app, struct buf *b)
+bool log_format_line(struct str raw, const char *prefix, struct str *ret_app, struct buf *b)
 {
     struct str f[FIELDS], app, process = {0}, id;
     if (!split(raw, f))
         return false;
     server_name_parts(f[F_SERVER], &app, &process, &id);
     enum gateway_error e = ending(f);
-    buf_adds(b, when);
+    buf_adds(b, prefix);
     add_outcome(b, e);
     add_str(b, f[F_METHOD]);
     buf_adds(b, " path=\"");

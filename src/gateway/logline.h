@@ -7,8 +7,8 @@
 #include "base/str.h"
 
 /* The tab-separated fields of a raw line (conf.c's LOG_FORMAT) → the app it belongs to and the
- * final line with its newline, appended to *b; it begins with `when`. False: not a request of an
- * app. */
-bool log_format_line(struct str raw, const char *when, struct str *ret_app, struct buf *b);
+ * final line with its newline, appended to *b; it begins with `prefix` (log/line.h). False: not a
+ * request of an app. */
+bool log_format_line(struct str raw, const char *prefix, struct str *ret_app, struct buf *b);
 
 #endif

@@ -9,6 +9,15 @@ size_t log_line_prefix(const char *source, const char *process, char ret[LOG_PRE
     return (size_t)snprintf(ret, LOG_PREFIX_MAX, "%s %.16s[%.64s]: ", when, source, process);
 }
 
+void log_line_format(const char *source, const char *process, struct str text, struct buf *ret)
+{
+    char prefix[LOG_PREFIX_MAX];
+    buf_add(ret, prefix, log_line_prefix(source, process, prefix));
+    for (size_t i = 0; i < text.len; i++)
+        buf_addc(ret, text.ptr[i] == '\n' || !text.ptr[i] ? ' ' : text.ptr[i]);
+    buf_addc(ret, '\n');
+}
+
 bool log_line_parse(struct str text, struct log_line *ret)
 {
     struct str rest = text;

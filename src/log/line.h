@@ -24,6 +24,8 @@ struct log_line {
 
 /* What goes before a message of now; returns its length. */
 size_t log_line_prefix(const char *source, const char *process, char ret[LOG_PREFIX_MAX]);
+/* A line of now with its newline; those in the text become blanks. */
+void log_line_format(const char *source, const char *process, struct str text, struct buf *ret);
 /* False if it doesn't have the form of a line. */
 bool log_line_parse(struct str text, struct log_line *ret);
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/str.h"
 #include "os/file.h"
 
 void tail_init(struct tail *t, const char *path) { *t = (struct tail){.path = path, .fd = -1}; }
@@ -55,4 +54,31 @@ void tail_add(struct tail *t, const char *lines, size_t n)
     if (!is_there(t) || (t->size + n > TAIL_MAX && !rotate(t)) || write(t->fd, lines, n) < 0)
         tail_release(t);
     t->size += n;
+}
+
+int tail_want(const char *path, struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd < 0 ? err_errno(err, "creating %s", path) : 0;
+}
+
+void tail_read(const char *path, struct strv *ret)
+{
+    _cleanup_(buf_release) struct buf text = BUF_CAP(3 * TAIL_MAX);
+    _cleanup_free_ char *older = xasprintf("%s.1", path);
+    file_read(older, &text, NULL);
+    file_read(path, &text, NULL);
+    for (struct str rest = buf_str(&text); rest.len;) {
+        struct str line = str_cut(&rest, '\n');
+        strv_take(ret, xstrndup(line.ptr, line.len));
+    }
+}
+
+/* A new one may come between the first two. */
+void tail_forget(const char *path)
+{
+    _cleanup_free_ char *older = xasprintf("%s.1", path);
+    unlink(path);
+    unlink(older);
+    unlink(path);
 }

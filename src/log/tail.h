@@ -1,14 +1,11 @@
 /* The last lines of one instance. Its log is no place to look for them: an instance and its
  * predecessor or successor write to the same one, at the same time while a release is changed.
  *
- * The lines are kept in DIR/tail and, older ones, DIR/tail.1, as long as there is such a file: who
- * wants them makes it before the shim is started, and removes `tail`, `tail.1` and again `tail` (a
- * new one may come between) when they are not wanted any more. */
+ * The lines are kept in the file and, older ones, in file.1, as long as there is such a file. */
 #ifndef LOG_TAIL_H
 #define LOG_TAIL_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/str.h"
 
 enum { TAIL_MAX = 16384 }; /* bytes a file */
 
@@ -22,5 +19,11 @@ void tail_init(struct tail *t, const char *path);
 void tail_release(struct tail *t);
 /* Whole lines, each with its newline. Fails silently. */
 void tail_add(struct tail *t, const char *lines, size_t n);
+
+/* The other side: asks for the lines, before the instance starts; has what there are, in order;
+ * wants them no more. */
+int tail_want(const char *path, struct err *err);
+void tail_read(const char *path, struct strv *ret);
+void tail_forget(const char *path);
 
 #endif

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/time.h"
 #include "init/init.h"
+#include "log/file.h"
+#include "log/line.h"
+#include "log/tail.h"
 #include "os/file.h"
 #include "run/spec.h"
 
@@ -158,62 +160,47 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
                        .sysfs = a->sysfs,
                        .userns = a->userns,
                        .disk = m->disk};
-    static const struct buf nothing;
+    _cleanup_free_ char *tail = path_join(m->run_dir, "tail");
     if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, err)) < 0 ||
-        (keep_lines && (e = write_private(m->run_dir, "tail", &nothing, err)) < 0))
+        (keep_lines && (e = tail_want(tail, err)) < 0))
         return e;
     return member_launch(m, err);
 }
 
 /* ---- the log ---- */
 
-void act_log(const struct member *m, const char *text)
+void act_log(const struct actor *a, const struct member *m, const char *text)
 {
-    char when[TIME_TEXT_LEN + 1];
+    const struct config *c = a->config;
+    struct err err;
+    struct log_file file;
     _cleanup_(buf_release) struct buf line = BUF_CAP(16384);
-    time_log_text(time_wall_us(), when);
-    buf_addf(&line, "%s davit[%s.%lld]: %s\n", when, m->type, (long long)m->index, text);
-    _cleanup_close_ int fd = member_log(m);
-    if (fd < 0 || write(fd, line.ptr, line.len) < 0)
-        log_warning("the log of %s: %s", m->name, strerror(errno));
-}
-
-/* Where the shim keeps them (shim/tail.h), older first. */
-static void tails_of(const struct member *m, struct strv *ret)
-{
-    strv_take(ret, path_join(m->run_dir, "tail.1"));
-    strv_take(ret, path_join(m->run_dir, "tail"));
+    _cleanup_free_ char *process = xasprintf("%s.%lld", m->type, (long long)m->index);
+    _cleanup_free_ char *path = path_join(c->log, "%s/%s.log", m->app, process);
+    log_line_format("davit", process, str_of(text), &line);
+    log_file_init(&file, path, true, c->log_file_max << 20, c->log_files);
+    if (log_file_write(&file, line.ptr, line.len, &err) < 0)
+        log_warning("the log of %s: %s", m->name, err.msg);
+    log_file_release(&file);
 }
 
 void act_forget_lines(const struct member *m)
 {
-    _cleanup_(strv_release) struct strv tails = {0};
-    tails_of(m, &tails);
-    for (size_t i = 0; i < 3; i++) /* see shim/tail.h */
-        unlink(tails.items[(i + 1) % 2]);
-}
-
-/* 2026-09-16T15:13:46.677020+00:00 app[web.1]: text */
-static void add_lines(struct str text, struct strv *ret)
-{
-    static const char state_line[] = "]: State changed from "; /* says nothing about the app */
-    while (text.len) {
-        struct str words = str_cut(&text, '\n');
-        str_cut(&words, ' ');
-        if (words.ptr && !memmem(words.ptr, words.len, state_line, sizeof(state_line) - 1))
-            strv_addf(ret, "%.*s", (int)words.len, words.ptr);
-    }
+    _cleanup_free_ char *tail = path_join(m->run_dir, "tail");
+    tail_forget(tail);
 }
 
 void act_last_lines(const struct member *m, struct strv *ret)
 {
-    _cleanup_(strv_release) struct strv tails = {0}, all = {0};
-    tails_of(m, &tails);
-    for (size_t i = 0; i < tails.n; i++) {
-        _cleanup_(buf_release) struct buf text = BUF_CAP(ACT_LOG_TAIL);
-        if (file_read(tails.items[i], &text, NULL) == 0)
-            add_lines(buf_str(&text), &all);
+    _cleanup_(strv_release) struct strv all = {0}, said = {0};
+    _cleanup_free_ char *tail = path_join(m->run_dir, "tail");
+    tail_read(tail, &all);
+    for (size_t i = 0; i < all.n; i++) {
+        struct log_line l;
+        if (log_line_parse(str_of(all.items[i]), &l) &&
+            !str_starts(l.message, STR("State changed from "))) /* says nothing about the app */
+            strv_add(&said, l.text.ptr + l.when.len + 1);
     }
-    for (size_t i = all.n > ACT_LOG_LINES ? all.n - ACT_LOG_LINES : 0; i < all.n; i++)
-        strv_add(ret, all.items[i]);
+    for (size_t i = said.n > ACT_LOG_LINES ? said.n - ACT_LOG_LINES : 0; i < said.n; i++)
+        strv_add(ret, said.items[i]);
 }

@@ -8,7 +8,7 @@
 #include "run/network.h"
 #include "run/resolv.h"
 
-enum { ACT_LOG_LINES = 20, ACT_LOG_TAIL = 65536 };
+enum { ACT_LOG_LINES = 20 };
 
 /* What every start needs. */
 struct actor {
@@ -32,7 +32,7 @@ int actor_init(struct actor *a, const struct config *c, struct err *err);
 int act_start(struct actor *a, struct member *m, const struct release *r, const struct map *vars,
               bool keep_lines, struct err *err);
 /* A line in the instance's log, from `davit`. */
-void act_log(const struct member *m, const char *text);
+void act_log(const struct actor *a, const struct member *m, const char *text);
 /* The last lines of this very instance (others may write to the same log), without their time. */
 void act_last_lines(const struct member *m, struct strv *ret);
 /* They are not wanted any more. */

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/time.h"
-#include "os/below.h"
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "os/pidfd.h"
@@ -64,14 +63,6 @@ char *instance_id(int64_t release, int64_t generation, int64_t index)
 {
     return xasprintf("v%lld.g%lld.%lld", (long long)release, (long long)generation,
                      (long long)index);
-}
-
-int member_log(const struct member *m)
-{
-    _cleanup_free_ char *name = xasprintf("%s.%lld.log", m->type, (long long)m->index);
-    _cleanup_close_ int logs = open(m->fleet->config->log, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_close_ int dir = logs < 0 ? -1 : below_folder(logs, m->app, 0775);
-    return dir < 0 ? -1 : below_open(dir, name, O_WRONLY | O_APPEND | O_CREAT, 0644);
 }
 
 /* ---- status files ---- */

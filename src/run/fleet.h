@@ -73,7 +73,5 @@ int member_launch(struct member *m, struct err *err);
 /* Sends a signal to the shim that holds the lock; never to anybody else. */
 void member_signal(struct member *m, int sig);
 bool member_alive(const struct member *m);
-/* Opens the end of its log, which is the caller's to close; -1 with errno. */
-int member_log(const struct member *m);
 
 #endif

@@ -232,7 +232,7 @@ static void set_release(struct app_pass *p, const struct action *a)
 static void kick(struct app_pass *p, const struct action *a)
 {
     struct member *m = p->members[a->unit];
-    act_log(m, a->reason);
+    act_log(&p->run->actor, m, a->reason);
     m->kicked_pid = m->status.pid;
     member_signal(m, SIGUSR1);
 }

@@ -391,8 +391,7 @@ int supervise(const char *dir, const struct spec *spec, struct err *err)
     s.status_path = xasprintf("%s/status", dir);
     s.tail_path = xasprintf("%s/tail", dir);
     container_init(&s.container, spec, dir);
-    applog_init(&s.log, spec->log, spec->process, spec->log_max, (unsigned)spec->log_files,
-                s.tail_path);
+    applog_init(&s.log, spec->log, spec->process, spec->log_max, spec->log_files, s.tail_path);
     int r = open_fds(&s, err);
     if (!r)
         r = enter_namespaces(&s, err);

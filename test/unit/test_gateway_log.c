@@ -7,7 +7,7 @@
 #define RAW(app, end, status, backend, server, rest)                                               \
     app "\t" end "\t" status "\t" backend "\t" server "\tGET\tshop.d\tid-1\t1.2.3.4\t" rest
 #define LINE(outcome, dyno, times, status)                                                         \
-    "NOW davit[router]: at=" outcome " method=GET path=\"/p\" host=shop.d request_id=id-1 "        \
+    "NOW at=" outcome " method=GET path=\"/p\" host=shop.d request_id=id-1 "                       \
     "fwd=\"1.2.3.4\" dyno=" dyno " " times " status=" status                                       \
     " bytes=99 protocol=http1.1 tls=false\n"
 #define SERVED "1\t17\t1\t99\tHTTP/1.1\t-\t/p"
@@ -66,7 +66,7 @@ static void test_lines(void **state)
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         _cleanup_(buf_release) struct buf b = BUF_INIT;
         struct str app;
-        bool ours = log_format_line(str_of(lines[i].raw), "NOW", &app, &b);
+        bool ours = log_format_line(str_of(lines[i].raw), "NOW ", &app, &b);
         assert_int_equal(ours, lines[i].line != NULL);
         if (!ours)
             continue;
@@ -82,7 +82,7 @@ static void test_http2_and_tls(void **state)
     struct str app;
     const char *raw = RAW("shop", "--", "200", "s1", WEB,
                           "0\t0\t0\t5\tHTTP/2.0\tTLSv1.3\thttps://shop.d:8443/a/b?c=https://x/y");
-    assert_true(log_format_line(str_of(raw), "NOW", &app, &b));
+    assert_true(log_format_line(str_of(raw), "NOW ", &app, &b));
     assert_contains(b.ptr, " path=\"/a/b?c=https://x/y\" ");
     assert_contains(b.ptr, " protocol=http2 tls=true tls_version=tls1.3\n");
 }

@@ -1,9 +1,12 @@
-/* Reading logs: merged by time, the last n, through rotations, following. */
+/* The line, the file that is written, and reading: merged by time, the last n, through rotations,
+ * following. */
 #include "cm.h"
 
 #include <fcntl.h>
 
+#include "log/file.h"
 #include "log/reader.h"
+#include "log/tail.h"
 #include "os/file.h"
 
 static char dir[64];
@@ -66,7 +69,7 @@ static void expect_all(struct log_query q, const char *numbers)
     expect(r, numbers);
 }
 
-static void test_line_parse(void **state)
+static void a_line_is_taken_apart(void **state)
 {
     (void)state;
     struct log_line l;
@@ -85,7 +88,118 @@ static void test_line_parse(void **state)
         assert_false(log_line_parse(str_of(not [i]), &l));
 }
 
-static void test_merged_and_filtered(void **state)
+static void a_line_is_written_as_it_is_parsed(void **state)
+{
+    (void)state;
+    struct log_line l;
+    _cleanup_(buf_release) struct buf line = BUF_INIT;
+    log_line_format("davit", "web.1", STR("two\nlines"), &line);
+    assert_int_equal(line.ptr[line.len - 1], '\n');
+    assert_true(log_line_parse((struct str){line.ptr, line.len - 1}, &l));
+    assert_true(str_eq(l.source, STR("davit")) && str_eq(l.process, STR("web.1")));
+    assert_true(str_eq(l.message, STR("two lines")));
+}
+
+/* ---- writing ---- */
+
+static void assert_file(const char *name, const char *text)
+{
+    struct err err;
+    _cleanup_(buf_release) struct buf got = BUF_INIT;
+    _cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+    if (!text) {
+        assert_err(file_read(path, &got, &err), ERR_NOT_FOUND);
+        return;
+    }
+    assert_ok(file_read(path, &got, &err), err);
+    assert_string_equal(buf_str(&got).ptr, text);
+}
+
+static void several_writers_rotate_one_log(void **state)
+{
+    (void)state;
+    struct err err;
+    struct log_file a, b;
+    _cleanup_free_ char *path = xasprintf("%s/shop/web.1.log", dir);
+    log_file_init(&a, path, true, 8, 3);
+    log_file_init(&b, path, true, 8, 3);
+    for (int i = 0; i < 5; i++) {
+        _cleanup_free_ char *text = xasprintf("%d%d%d\n", i, i, i);
+        assert_ok(log_file_write(i % 2 ? &a : &b, text, 4, &err), err);
+    }
+    assert_file("shop/web.1.log.2", "000\n111\n");
+    assert_file("shop/web.1.log.1", "222\n333\n");
+    assert_file("shop/web.1.log", "444\n");
+    assert_ok(log_file_write(&a, "5555555\n", 8, &err), err);
+    assert_ok(log_file_write(&b, "6\n", 2, &err), err);
+    assert_file("shop/web.1.log.2", "444\n");
+    assert_file("shop/web.1.log", "6\n");
+    assert_file("shop/web.1.log.3", NULL);
+    log_file_release(&a);
+    log_file_release(&b);
+}
+
+static void a_line_is_rotated_as_a_whole(void **state)
+{
+    (void)state;
+    struct err err;
+    struct log_file f;
+    _cleanup_free_ char *path = xasprintf("%s/davitd.log", dir);
+    log_file_init(&f, path, false, 8, 2);
+    assert_ok(log_file_write(&f, "123456", 6, &err), err);
+    assert_ok(log_file_write(&f, "789\n", 4, &err), err);
+    assert_ok(log_file_write(&f, "next\n", 5, &err), err);
+    assert_file("davitd.log.1", "123456789\n");
+    assert_file("davitd.log", "next\n");
+    log_file_release(&f);
+}
+
+static void only_the_platforms_own_folder_may_be_a_link(void **state)
+{
+    (void)state;
+    struct err err;
+    _cleanup_free_ char *link = xasprintf("%s/link", dir), *path = xasprintf("%s/x.log", link);
+    assert_int_equal(symlink(".", link), 0);
+    for (int shared = 0; shared < 2; shared++) {
+        struct log_file f;
+        log_file_init(&f, path, shared, 100, 2);
+        assert_int_equal(log_file_write(&f, "a\n", 2, &err) < 0, shared);
+        log_file_release(&f);
+    }
+    assert_file("x.log", "a\n");
+}
+
+static void a_tail_is_kept_as_long_as_it_is_wanted(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tail t;
+    _cleanup_free_ char *path = xasprintf("%s/tail", dir);
+    _cleanup_(strv_release) struct strv got = {0}, none = {0};
+    static char lines[TAIL_MAX / 2];
+    memset(lines, 'x', sizeof(lines));
+    lines[sizeof(lines) - 1] = '\n';
+    tail_init(&t, path);
+    assert_ok(tail_want(path, &err), err);
+    tail_add(&t, "first\n", 6);
+    tail_add(&t, lines, sizeof(lines));
+    tail_add(&t, lines, sizeof(lines));
+    tail_add(&t, "last\n", 5);
+    tail_read(path, &got);
+    assert_int_equal(got.n, 4);
+    assert_string_equal(got.items[0], "first");
+    assert_string_equal(got.items[3], "last");
+    tail_forget(path);
+    tail_add(&t, "more\n", 5);
+    tail_read(path, &none);
+    assert_int_equal(none.n, 0);
+    assert_false(path_exists(path));
+    tail_release(&t);
+}
+
+/* ---- reading ---- */
+
+static void logs_are_merged_by_time_and_filtered(void **state)
 {
     (void)state;
     for (int i = 0; i < 12; i++) {
@@ -109,7 +223,7 @@ static void test_merged_and_filtered(void **state)
     expect_all(since, "9 10 11");
 }
 
-static void test_many_lines_in_many_files(void **state)
+static void many_lines_in_many_files_are_all_read(void **state)
 {
     (void)state;
     enum { LINES = 30000 };
@@ -132,7 +246,7 @@ static void test_many_lines_in_many_files(void **state)
     }
 }
 
-static void test_follow_through_rotations(void **state)
+static void following_goes_through_rotations(void **state)
 {
     (void)state;
     append("web.1.log", 1, "app", "web.1");
@@ -161,7 +275,7 @@ static void test_follow_through_rotations(void **state)
     expect(r, "10 11");
 }
 
-static void test_odd_contents(void **state)
+static void odd_contents_are_passed_over(void **state)
 {
     (void)state;
     _cleanup_free_ char *path = xasprintf("%s/web.1.log", dir), *huge = xmalloc(100000);
@@ -180,7 +294,7 @@ static void test_odd_contents(void **state)
     expect(r, "");
 }
 
-static void test_no_folder(void **state)
+static void no_folder_is_no_lines(void **state)
 {
     (void)state;
     struct log_query q = {.n = 10};
@@ -192,12 +306,18 @@ static void test_no_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line_parse),
-        cmocka_unit_test_setup_teardown(test_merged_and_filtered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_lines_in_many_files, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_follow_through_rotations, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_odd_contents, set_up, tear_down),
-        cmocka_unit_test(test_no_folder),
+        cmocka_unit_test(a_line_is_taken_apart),
+        cmocka_unit_test(a_line_is_written_as_it_is_parsed),
+        cmocka_unit_test_setup_teardown(several_writers_rotate_one_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_line_is_rotated_as_a_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_platforms_own_folder_may_be_a_link, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_tail_is_kept_as_long_as_it_is_wanted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(logs_are_merged_by_time_and_filtered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_lines_in_many_files_are_all_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(following_goes_through_rotations, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_contents_are_passed_over, set_up, tear_down),
+        cmocka_unit_test(no_folder_is_no_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,7 +165,7 @@ static void garbage_is_split_too(void **state)
 static void much_at_once_is_all_there(void **state)
 {
     (void)state;
-    applog.max = 100 << 20;
+    applog.file.max = 100 << 20;
     for (int round = 0; round < 30; round++) {
         _cleanup_(buf_release) struct buf text = BUF_INIT;
         for (int i = 0; i < 20000; i++)
@@ -209,7 +209,7 @@ static void rotates_before_the_limit(void **state)
 static void one_file_starts_over(void **state)
 {
     (void)state;
-    applog.files = 1;
+    applog.file.files = 1;
     static char line[5000];
     memset(line, 'r', sizeof(line));
     line[sizeof(line) - 1] = '\n';
@@ -235,11 +235,11 @@ static void who_takes_the_file_away_gets_a_new_one(void **state)
 static void what_is_lost_is_counted_and_said(void **state)
 {
     (void)state;
-    applog.path = "/dev/full";
+    applog.file.path = "/dev/full";
     app_writes("a\nb\nc\n", 6);
     applog_say(&applog, "d");
     assert_int_equal(applog.dropped, 4);
-    applog.path = path;
+    applog.file.path = path;
     app_writes("e\n", 2);
     assert_messages("4 lines were lost: No space left on device", "e");
     app_writes("f\n", 2);
@@ -271,10 +271,10 @@ static void a_line_cut_short_stays_apart(void **state)
 static void a_log_that_cannot_be_opened_is_no_error(void **state)
 {
     (void)state;
-    applog.path = "/proc/nowhere/log";
+    applog.file.path = "/proc/nowhere/log";
     app_writes("a\n", 2);
     assert_int_equal(applog.dropped, 1);
-    applog.path = path;
+    applog.file.path = path;
     app_writes("b\n", 2);
     assert_messages("1 lines were lost: No such file or directory", "b");
 }
@@ -288,14 +288,14 @@ static void nor_is_one_in_the_place_of_its_folder(void **state)
     snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", dir);
     assert_int_equal(mkdir(elsewhere, 0755), 0);
     assert_int_equal(symlink(elsewhere, folder), 0);
-    applog.path = log;
+    applog.file.path = log;
     app_writes("a\n", 2);
     assert_int_equal(applog.dropped, 1);
     assert_int_equal(unlink(folder), 0);
     app_writes("b\n", 2);
     assert_true(path_exists(log));
     assert_int_equal(rmdir(elsewhere), 0); /* it is empty */
-    applog.path = path;
+    applog.file.path = path;
 }
 
 static void a_link_is_not_followed(void **state)
