@@ -55,3 +55,8 @@ def web(version="one", port='"PORT"', address='"0.0.0.0"', ignore_term=0, delay_
 def shell(command, **more):
     """An app whose web process is one shell command; the Makefile makes it a C app that needs no compiling."""
     return {"Makefile": "all:\n\ttrue\n", "Procfile": f"web: {command}\n", **more}
+
+
+def make(script):
+    """A C app whose Makefile runs a shell script."""
+    return {"Makefile": "all:\n\tsh ./script\n", "script": script, "Procfile": "worker: sleep 1000\n"}

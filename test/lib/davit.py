@@ -4,7 +4,8 @@
         davit.cli("apps", "create", "shop")
 
 What runs is what is installed: `meson install` of $DAVIT_BUILD (default: build/) into a folder of its own, once a
-process. Stacks and runtimes are made once a machine (below $DAVIT_TEST_CACHE) and hard-linked into every root.
+process. Stacks and runtimes are made once a machine (below $DAVIT_TEST_CACHE) and hard-linked into a folder of images that goes
+from one root to the next.
 close() ends everything and raises AssertionError if processes, mounts, interfaces, nft tables or cgroups are left.
 """
 import contextlib
@@ -29,6 +30,7 @@ BUILD = Path(os.environ.get("DAVIT_BUILD", REPO / "build"))
 # Roots are linked to it, so both must lie in one file system.
 CACHE = Path(os.environ.get("DAVIT_TEST_CACHE") or
              ("/var/tmp" if os.stat("/var/tmp").st_dev == os.stat("/tmp").st_dev else "/tmp") + "/davit-test")
+SPARE = CACHE / "spare"
 
 
 def wait_for(condition, what, seconds=30.0):
@@ -73,6 +75,8 @@ _stage = None
 def stage():
     """The folder with the installed tree of this build."""
     global _stage
+    if not _stage and "DAVIT_TEST_STAGE" in os.environ:
+        _stage = Path(os.environ["DAVIT_TEST_STAGE"])
     if not _stage:
         _stage = Path(tempfile.mkdtemp(prefix="davit-stage.", dir="/tmp"))
         os.chmod(_stage, 0o755)
@@ -95,16 +99,54 @@ def _ensure_user():
 
 
 @contextlib.contextmanager
-def _cache_lock():
+def _cache_lock(kind=fcntl.LOCK_EX):
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+        fcntl.flock(f, kind)
         yield
 
 
-def _link_tree(source, target):
-    target.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-aln", f"{source}/.", str(target)], check=True)
+def _needed(images, refs=None):
+    """What these refs (all, if none are named) stand on: paths below the folder of images."""
+    found = set()
+    for ref in images.glob("refs/*"):
+        if refs is None or ref.name in refs:
+            blob = lambda digest: "blobs/sha256/" + digest.removeprefix("sha256:")
+            manifest = blob(ref.read_text().strip())
+            config = blob(json.loads((images / manifest).read_text())["config"]["digest"])
+            layers = [d.removeprefix("sha256:") for d in json.loads((images / config).read_text())["rootfs"]["diff_ids"]]
+            found |= {f"refs/{ref.name}", manifest, config}
+            found |= {f"layers/{name}{end}" for name in layers for end in ("", ".tar", ".recipe")
+                      if (images / f"layers/{name}{end}").exists()}
+    return found
+
+
+def _there(images):
+    """What lies there, in the same words; anything else that is there, by its name."""
+    return {str(p.relative_to(images)) for p in images.glob("*") if p.name not in ("refs", "blobs", "layers")} | {
+        str(p.relative_to(images)) for pattern in ("refs/*", "blobs/sha256/*", "layers/*") for p in images.glob(pattern)}
+
+
+def _remove(images, paths):
+    subprocess.run(["rm", "-rf", "--", *(images / p for p in paths)], check=True)
+
+
+def _add(images, paths, source, how="-al"):
+    """Links (or, with "-a", copies) them from another folder of images; the refs, which make the rest count, come last."""
+    for part in ("blobs/sha256", "layers", "refs"):
+        (images / part).mkdir(parents=True, exist_ok=True)
+        if some := [source / p for p in paths if p.startswith(part)]:
+            subprocess.run(["cp", how if part != "refs" else "-a", "--remove-destination", *some, images / part], check=True)
+
+
+def commands():
+    """pid → argument vector of what runs on this machine. A process may end while it is looked at."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if argv := entry.read_bytes().decode(errors="replace").split("\0")[:-1]:
+                found[int(entry.parent.name)] = argv
+    return found
 
 
 class Davit:
@@ -132,7 +174,7 @@ class Davit:
         (self.root / "etc/davit").mkdir(parents=True)
         (self.root / "home").mkdir()
         self.configure()
-        self.process = None
+        self.process, self.stacks = None, stacks
         if stacks:
             self._share_images()
         if start:
@@ -140,26 +182,42 @@ class Davit:
 
     # -- stacks ---------------------------------------------------------------------------------
 
-    def _share_images(self):
+    def _share_images(self, copied=None):
+        """The folder of one that was closed, brought up to date: to link 100,000 files, and to remove them again, takes
+        longer than most tests. `copied`: copies of these refs, for a state on a file system of its own."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        for spare in [] if copied else SPARE.glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # another one took it
+                spare.rename(self.state / "images")
+                break
+        with _cache_lock(fcntl.LOCK_SH):
+            self._fetch_images(copied)
         with _cache_lock():
-            if (CACHE / "images").exists():
-                _link_tree(CACHE / "images", self.state / "images")
+            self._fetch_images(copied)  # what was made meanwhile
             subprocess.run([self.davitd, "--root", self.root, "stacks"], env=self.env, check=True)
             self._keep_images()
+
+    def _fetch_images(self, copied):
+        ours, kept = self.state / "images", CACHE / "images"
+        needed = _needed(kept, copied)
+        _remove(ours, {p for p in _there(ours) if p not in needed or p.startswith("refs/")})
+        _add(ours, needed - _there(ours), kept, "-a" if copied else "-al")
 
     def _keep_images(self):
         """Stacks and runtimes made in this root, for the first time or by a new recipe, serve the next one too."""
         ours, kept = self.state / "images", CACHE / "images"
-        refs = {r.name: r.read_text() for r in (ours / "refs").glob("*")}
-        known = {r.name: r.read_text() for r in (kept / "refs").glob("*")}
-        if all(known.get(name) == digest for name, digest in refs.items()):
-            return
-        for part in ("layers", "blobs"):
-            _link_tree(ours / part, kept / part)
-        (kept / "refs").mkdir(exist_ok=True)
-        for name, digest in refs.items():
-            (kept / "refs" / f"{name}.new").write_text(digest)
-            (kept / "refs" / f"{name}.new").rename(kept / "refs" / name)
+        digests = lambda images: {r.name: r.read_text() for r in images.glob("refs/*")}
+        known = digests(kept)
+        if new := [name for name, digest in digests(ours).items() if known.get(name) != digest]:
+            needed = _needed(ours, new)
+            _add(kept, needed - (_there(kept) - {f"refs/{name}" for name in new}), ours)
+            _remove(kept, _there(kept) - _needed(kept))
+
+    def _leave_images(self):
+        """To the next one; as many as run at once."""
+        SPARE.mkdir(exist_ok=True)
+        if self.stacks and len(list(SPARE.glob("*"))) < 8:
+            (self.state / "images").rename(SPARE / self.root.name)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -206,6 +264,7 @@ class Davit:
                 self._keep_images()
             left = wait_for_nothing(self)
             assert not left, f"left behind: {left}"
+            self._leave_images()
         finally:
             subprocess.run(["rm", "-rf", "--one-file-system", self.root])
             self._claim.close()
@@ -221,18 +280,23 @@ class Davit:
     def processes(self):
         """pid → argument vector of everything that names this root or stands in it."""
         found = {}
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        for pid, argv in commands().items():
             with contextlib.suppress(OSError):
-                argv = entry.read_bytes().decode(errors="replace").split("\0")[:-1]
-                if argv and (any(str(self.root) in a for a in argv) or
-                             str(self.root) in os.readlink(entry.parent / "cwd")):
-                    found[int(entry.parent.name)] = argv
+                if any(str(self.root) in a for a in argv) or str(self.root) in os.readlink(f"/proc/{pid}/cwd"):
+                    found[pid] = argv
         return found
 
     def pids(self):
         """davitd first, then its operators."""
         ours = [p for p, argv in self.processes().items() if Path(argv[0]).name == "davitd" and "--root" in argv]
         return sorted(ours, key=lambda p: (p != self.process.pid, p))
+
+    def operator(self, name):
+        """The pid of `davitd NAME`."""
+        parent = lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        (pid,) = [p for p, argv in self.processes().items()
+                  if Path(argv[0]).name == "davitd" and argv[-1] == name and parent(p) == self.process.pid]
+        return pid
 
     def shim_pids(self):
         return [p for p, argv in self.processes().items() if Path(argv[0]).name == "davit-shim"]
@@ -289,6 +353,12 @@ class Davit:
         """Creates the app in a checkout, as a user would; returns the git remote's name."""
         self.cli("apps", "create", name, cwd=folder)
         return "davit"
+
+    def app(self, name, files):
+        """A new app and its checkout, not pushed yet."""
+        folder = self.checkout(files, name)
+        self.create_app(name, folder)
+        return folder
 
     def checkout(self, files, name="app"):
         """A new git checkout with these files ({path: text or bytes}), committed on main."""

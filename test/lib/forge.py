@@ -9,12 +9,16 @@
     forge.heard                         # the requests' paths
 """
 import base64
+import contextlib
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 from pathlib import Path
+
+from davit import Davit, free_port
 
 
 class Forge:
@@ -92,3 +96,14 @@ class Forge:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+@contextlib.contextmanager
+def davit_with_forge():
+    """A Davit whose builds may reach its .forge, and the port of its .forge.silent, a socket that doesn't listen yet."""
+    with Forge(free_port()) as forge, socket.socket() as silent:
+        silent.bind(("127.0.0.1", free_port()))
+        forge.silent = silent
+        with Davit(build_services=f"127.0.0.1:{forge.port} 127.0.0.1:{silent.getsockname()[1]}") as d:
+            d.forge = forge
+            yield d

@@ -1,6 +1,5 @@
 """The gateway alone: `davitd gateway` on a root of its own, a store we write to as `api` and `run` would, and web
 instances that are threads of the test."""
-import asyncio
 import contextlib
 import json
 import os
@@ -329,3 +328,78 @@ class StrictClient:
         self._stop.set()
         self._thread.join(30)
         return self.done, self.failures
+
+
+# -- what the tests share ---------------------------------------------------------------------------
+
+names = (f"app{n}" for n in range(1000))
+
+
+def serve(g, *instances, app=None, **desired):
+    """A new app with these ready instances; its name."""
+    app = app or next(names)
+    g.app(app, **desired)
+    g.store.write(*[g.instance_change(app, f"v1.g0.{n}", "ready", i.address, n)
+                    for n, i in enumerate(instances, 1)])
+    g.wait_routed(app)
+    wait_for(lambda: len(g.servers(app)) == len(instances), "all servers are there")
+    return app
+
+
+def host(app):
+    return f"{app}.localhost"
+
+
+def logged(g, app, text, n=1):
+    """The last router line with `text`, once there are n of them."""
+    def lines():
+        found = [line for line in g.router_log(app).splitlines() if text in line]
+        return found if len(found) >= n else None
+    return wait_for(lines, f"a router line with {text!r}", 10)[-1]
+
+
+def assert_error(g, app, code, text, path="/", status=503):
+    got, headers, body = g.get(host(app), path)
+    assert (got, headers["davit-error"]) == (503, code)
+    assert code.encode() in body and headers["content-type"].startswith("text/html")
+    line = logged(g, app, f'at=error code={code} desc="{text}" method=GET path="{path}"')
+    assert f"status={status}" in line
+    return line
+
+
+def swap(g, app, n, old, bodies=None):
+    """Deploys: a new instance is ready and the old one drains, in one transaction or two. The new one."""
+    new = Instance(f"v{n}")
+    changes = (g.instance_change(app, f"v{n}.g0.1", "ready", new.address),
+               g.instance_change(app, f"v{n - 1}.g0.1", "draining", old.address))
+    if n % 2:
+        g.store.write(*changes)
+    else:
+        g.store.write(changes[0])
+        g.store.write(changes[1])
+    g.wait_drained(app, f"v{n - 1}.g0.1")
+    old.kill()
+    g.store.write((f"/instances/{app}/web/v{n - 1}.g0.1", None))
+    return new
+
+
+def upgrade(line, headers, c):
+    """A WebSocket's handshake and then an echo of bytes."""
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+              b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    while data := c.recv(9999):
+        c.sendall(data)
+
+
+def open_websocket(g, app):
+    s = g.connect()
+    s.sendall(f"GET /chat HTTP/1.1\r\nHost: {host(app)}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    status, headers, _ = read_response(s)
+    assert status == 101 and headers["upgrade"] == "websocket"
+    return s
+
+
+def echoes(s, data):
+    s.sendall(data)
+    return s.recv(9999) == data

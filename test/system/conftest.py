@@ -6,9 +6,24 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from davit import Davit  # noqa: E402
+from davit import Davit, stage  # noqa: E402
+from gateway import Gateway  # noqa: E402
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # of a shell's background job it is ignored, and what it starts inherits that
+
+
+# The files that take longest, longest first: what begins last shall be short.
+LONG = ["test_build_images", "test_build", "test_build_walls", "test_network", "test_collection", "test_bad_input"]
+
+
+def pytest_configure(config):
+    """What is installed once is every worker's."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ["DAVIT_TEST_STAGE"] = str(stage())
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda i: LONG.index(i.path.stem) if i.path.stem in LONG else len(LONG))
 
 
 def pytest_make_parametrize_id(val):
@@ -36,3 +51,18 @@ def new_davit():
     yield make
     for d in made:
         d.close()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One gateway for tests that leave it as it was, each with an app of its own."""
+    g = Gateway()
+    yield g
+    g.close()
+
+
+@pytest.fixture
+def gateway():
+    g = Gateway()
+    yield g
+    g.close()

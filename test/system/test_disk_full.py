@@ -6,28 +6,23 @@ import tempfile
 from pathlib import Path
 
 import apps
-import davit as harness
 import pytest
 from davit import Davit, wait_for
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small():
     """A Davit whose state lies on a small file system of its own; small.fill(leave) leaves that many bytes on it."""
     work = Path(tempfile.mkdtemp(prefix="df.", dir="/tmp"))
     image = work / "disk"
     with open(image, "wb") as f:
-        f.truncate(6 << 30)  # sparse; the shared stacks take most of it
+        f.truncate(2 << 30)  # sparse; the shared stacks take a third of it
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
     d = Davit(start=False, stacks=False)
     d.state.mkdir(parents=True)
     subprocess.run(["mount", "-o", "loop", image, d.state], check=True)
     subprocess.run(["rmdir", d.state / "lost+found"], check=True)
-    # Hard links don't reach over to another file system: this root gets copies of the shared stacks.
-    monkeypatch.setattr(harness, "_link_tree", lambda source, target: (target.mkdir(parents=True, exist_ok=True),
-                        subprocess.run(["cp", "-a", f"{source}/.", target], check=True)))
-    d._share_images()
-    monkeypatch.undo()
+    d._share_images(copied=["stack-run", "stack-build"])
     ballast = d.state / "ballast"
 
     def free():
@@ -48,7 +43,6 @@ def small(monkeypatch):
                     f.flush()
 
     d.fill = fill
-    d._keep_runtimes = lambda: None
     try:
         d.start()
         yield d

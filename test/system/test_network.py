@@ -55,7 +55,7 @@ RESOLVED = Path("/run/systemd/resolve/resolv.conf")
 def stocked():
     """What is built with is in the harness's cache before there is no way to Debian any more."""
     with Davit() as d:
-        folder = d.checkout({"Dockerfile": "FROM davit/build\nCMD sleep 1000\n", "Procfile": "worker: sleep 1000\n"})
+        folder = d.checkout({"Dockerfile": "FROM davit/run\nCMD sleep 1000\n", "Procfile": "worker: sleep 1000\n"})
         d.create_app("stock", folder)
         d.push(folder)
 
@@ -215,13 +215,18 @@ int main(void)
 
 
 @pytest.mark.parametrize("user", ["app", "root"])
-def test_no_instance_can_pretend_to_be_another(davit, user):
+def test_no_instance_can_pretend_to_be_another(davit, tmp_path, user):
     victim = davit.instances("inside")[0]["ip"]
     web = apps.web("one")
     make = web["Makefile"].replace("all: web.c\n", f"all: web.c\n\tcc -DVICTIM='\"{victim}\"' -o spoof spoof.c\n")
-    files = {**web, "spoof.c": SPOOF, "Makefile": make, "Procfile": "web: id -un; ./spoof; exec ./web\n"}
+    command = "web: id -un; ./spoof; exec ./web\n"
+    files = {**web, "spoof.c": SPOOF, "Makefile": make, "Procfile": command}
     if user == "root":
-        files["Dockerfile"] = "FROM davit/build\nWORKDIR /src\nCOPY . .\nRUN make\nUSER root\n"
+        (checkout := tmp_path / "built").mkdir()
+        davit.write(checkout, {**files, "Makefile": make.replace("\tcc ", "\tcc -static ")})
+        run("make", "-C", checkout)
+        files = {name: (checkout / name).read_bytes() for name in ("spoof", "web", "version.txt")}
+        files |= {"Dockerfile": "FROM davit/run\nWORKDIR /src\nCOPY --chmod=755 . .\nUSER root\n", "Procfile": command}
     folder = davit.checkout(files, "liar")
     davit.create_app(f"liar-{user}", folder)
     davit.push(folder)
