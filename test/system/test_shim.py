@@ -166,12 +166,10 @@ def test_a_signal_has_a_name(instance):
 
 
 def test_sigterm_reaches_the_app_which_may_finish(instance):
-    i = instance(*sh("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done")).start()
+    i = instance(*sh("trap 'sleep 0.2; echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done")).start()
     wait_for(lambda: i.said() == ["up"], "up")
-    begin = time.monotonic()
     status = i.stop()
-    assert time.monotonic() - begin < 2.5
-    assert status["exit"] == "0" and "reason" not in status and i.said() == ["up", "bye"]
+    assert status["exit"] == "0" and "reason" not in status and i.said() == ["up", "bye"] and "R12" not in i.log()
 
 
 def test_another_stop_signal(instance):
@@ -187,9 +185,7 @@ def test_who_has_no_handler_ends_at_once(instance):
     for script in ("exec sleep 1000", "sleep 1000; echo not reached"):
         i = instance(*sh(script), grace=15).start()
         i.wait(state="running")
-        begin = time.monotonic()
-        assert i.stop()["exit"] in ("143", "0", "137")
-        assert time.monotonic() - begin < 10 and "R12" not in i.log()
+        assert i.stop()["exit"] in ("143", "0", "137") and "R12" not in i.log()
 
 
 def test_who_has_no_handler_ends_at_once_even_while_a_check_is_run_in_it(instance):
@@ -198,9 +194,7 @@ def test_who_has_no_handler_ends_at_once_even_while_a_check_is_run_in_it(instanc
     i.wait(state="running")
     check = i.exec("sh", "-c", "echo up; sleep 1000", stdout=subprocess.PIPE)
     assert check.stdout.readline() == b"up\n"
-    begin = time.monotonic()
-    assert i.stop()["exit"] == "143"
-    assert time.monotonic() - begin < 10 and "R12" not in i.log()
+    assert i.stop()["exit"] == "143" and "R12" not in i.log()
     check.communicate(timeout=10)
 
 
@@ -277,12 +271,10 @@ def test_only_a_first_process_is_one():
 def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
     i = instance(*sh("trap '' TERM; sleep 1000 & sleep 1001 & echo up; while :; do sleep 1; done"), grace=1).start()
     wait_for(lambda: i.said() == ["up"], "up")
-    begin = time.monotonic()
     i.signal(signal.SIGTERM)
     i.wait(state="stopping")
     i.signal(signal.SIGTERM)  # twice is the same as once
     assert i.process.wait(10) == 0
-    assert 0.9 < time.monotonic() - begin < 5
     assert i.status()["exit"] == "137" and i.status()["reason"] == "did not stop within 1 s"
     assert any("R12" in line for line in i.said("davit"))
 
@@ -292,7 +284,7 @@ def test_sigterm_while_starting(instance):
         pause, grace = n // 2 * 0.001, n % 2
         i = instance(*sh("exec sleep 1000"), grace=grace).start()
         i.wait_for_lock()
-        time.sleep(pause)
+        time.sleep(pause)  # somewhere in its start, further on each time
         assert i.stop()["state"] == "stopped"
         assert not i.machine.leftovers()
 
@@ -300,9 +292,8 @@ def test_sigterm_while_starting(instance):
 def test_sigterm_while_waiting_for_the_restart(instance):
     i = instance(*sh("exit 1")).start()
     i.wait(state="crashed", restarts=2)
-    begin = time.monotonic()
-    assert i.stop()["state"] == "stopped"
-    assert time.monotonic() - begin < 1
+    status = i.stop()
+    assert (status["state"], status["restarts"]) == ("stopped", "2"), "it is not started once more to be stopped"
 
 
 def test_sigusr1_restarts(instance):
@@ -478,7 +469,7 @@ def test_kill_at_any_point_of_the_start(instance):
     i = instance(*sh("exec sleep 1000"), grace=0, init=False)
     for n in range(25):
         i.start()
-        time.sleep(0.001 * n)
+        time.sleep(0.001 * n)  # somewhere in its start, further on each time
         i.process.kill()
         i.process.wait()
     (i.dir / "status").unlink(missing_ok=True)
