@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "os/file.h"
+#include "os/spawn.h"
 
 int fixture_setup(void **state)
 {
@@ -225,4 +226,60 @@ char *tmp_dir(struct fixture *f)
     char *dir;
     assert_ok(image_tmp_dir(f->store, &dir, &f->err), f->err);
     return dir;
+}
+
+void run_program(const char *const *argv, struct buf *out)
+{
+    struct err err = {0};
+    assert_ok(spawn_run(argv, (struct str){0}, out, &err), err);
+}
+char *below(struct fixture *f, const char *name) { return xasprintf("%s/%s", f->dir, name); }
+
+char *tape_seal(struct fixture *f, struct tape *t)
+{
+    char *id = NULL;
+    _cleanup_free_ char *dir = tmp_dir(f);
+    assert_ok(tape_unpack(f, t, dir), f->err);
+    assert_ok(image_layer_seal(f->store, dir, &id, &f->err), f->err);
+    return id;
+}
+
+char *make_image(struct fixture *f)
+{
+    struct tape a = {0}, b = {0};
+    struct image i = {.user = (char *)"1000", .workdir = (char *)"/app"};
+    char *digest;
+    tape_folder(&a, "app/");
+    tape_file(&a, "app/gone", "1");
+    tape_file(&a, "app/kept", KEPT);
+    tape_file(&a, "app/sub/hidden", "3");
+    tape_symlink(&a, "app/link", "kept");
+    tape_put(&a, &(struct tape_entry){.path = "app/setuid", .data = "4", .mode = 04755, .uid = 33});
+    tape_file(&b, "app/.wh.gone", "");
+    tape_file(&b, "app/sub/.wh..wh..opq", "");
+    tape_file(&b, "app/sub/new", "5");
+    tape_hardlink(&b, "app/same", "app/sub/new");
+    strv_take(&i.diff_ids, tape_seal(f, &a));
+    strv_take(&i.diff_ids, tape_seal(f, &b));
+    strv_add(&i.cmd, "/app/run");
+    strv_add(&i.env, "A=b");
+    strv_add(&i.ports, "8080/tcp");
+    assert_ok(image_write(f->store, &i, &digest, &f->err), f->err);
+    strv_release(&i.diff_ids);
+    strv_release(&i.cmd);
+    strv_release(&i.env);
+    strv_release(&i.ports);
+    return digest;
+}
+
+int folder_count(struct fixture *f, const char *folder)
+{
+    _cleanup_free_ char *path = below(f, folder);
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    int n = 0;
+    run_program((const char *const[]){"find", path, "-mindepth", "1", "-maxdepth", "1", NULL},
+                &out);
+    for (const char *p = out.ptr; p && (p = strchr(p, '\n')); p++)
+        n++;
+    return n;
 }

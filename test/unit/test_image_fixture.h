@@ -57,4 +57,23 @@ int bytes_unpack(struct fixture *f, const void *data, size_t len, const char *di
 /* A descriptor of an unnamed file with that content, at its start. */
 int bytes_fd(const void *data, size_t len);
 
+/* Runs a program that must succeed; its output goes to `out` unless that is NULL. */
+void run_program(const char *const *argv, struct buf *out);
+#define RUN(...) run_program((const char *const[]){__VA_ARGS__, NULL}, NULL)
+/* The path of a name in the fixture's folder. */
+char *below(struct fixture *f, const char *name);
+/* How many entries a folder of the store has. */
+int folder_count(struct fixture *f, const char *folder);
+
+/* Seals what the archive holds as a layer: its diff_id. The tape is empty after it. */
+char *tape_seal(struct fixture *f, struct tape *t);
+/* Large enough that an imported layer's recipe leaves it to the folder. */
+#define KEPT                                                                                       \
+    "................................................................"                             \
+    "................................................................"                             \
+    "................................................................"                             \
+    "................................................................"
+/* An image of two layers, the second of which deletes, replaces and adds: its digest. */
+char *make_image(struct fixture *f);
+
 #endif

@@ -4,70 +4,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "image/digest.h"
 #include "os/file.h"
-#include "os/spawn.h"
-
-static void run(const char *const *argv, struct buf *out)
-{
-    struct err err = {0};
-    assert_ok(spawn_run(argv, (struct str){0}, out, &err), err);
-}
-#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL}, NULL)
-
-static char *below(struct fixture *f, const char *name) { return xasprintf("%s/%s", f->dir, name); }
-
-static char *seal(struct fixture *f, struct tape *t)
-{
-    char *id = NULL;
-    _cleanup_free_ char *dir = tmp_dir(f);
-    assert_ok(tape_unpack(f, t, dir), f->err);
-    assert_ok(image_layer_seal(f->store, dir, &id, &f->err), f->err);
-    return id;
-}
-
-/* Large enough that an imported layer's recipe leaves it to the folder. */
-#define KEPT                                                                                       \
-    "................................................................"                             \
-    "................................................................"                             \
-    "................................................................"                             \
-    "................................................................"
-
-/* Two layers: the second deletes, replaces and adds. */
-static char *make_image(struct fixture *f)
-{
-    struct tape a = {0}, b = {0};
-    struct image i = {.user = (char *)"1000", .workdir = (char *)"/app"};
-    char *digest;
-    tape_folder(&a, "app/");
-    tape_file(&a, "app/gone", "1");
-    tape_file(&a, "app/kept", KEPT);
-    tape_file(&a, "app/sub/hidden", "3");
-    tape_symlink(&a, "app/link", "kept");
-    tape_put(&a, &(struct tape_entry){.path = "app/setuid", .data = "4", .mode = 04755, .uid = 33});
-    tape_file(&b, "app/.wh.gone", "");
-    tape_file(&b, "app/sub/.wh..wh..opq", "");
-    tape_file(&b, "app/sub/new", "5");
-    tape_hardlink(&b, "app/same", "app/sub/new");
-    strv_take(&i.diff_ids, seal(f, &a));
-    strv_take(&i.diff_ids, seal(f, &b));
-    strv_add(&i.cmd, "/app/run");
-    strv_add(&i.env, "A=b");
-    strv_add(&i.ports, "8080/tcp");
-    assert_ok(image_write(f->store, &i, &digest, &f->err), f->err);
-    strv_release(&i.diff_ids);
-    strv_release(&i.cmd);
-    strv_release(&i.env);
-    strv_release(&i.ports);
-    return digest;
-}
 
 static void export_is_a_layout_that_skopeo_reads(void **state)
 {
@@ -76,7 +17,7 @@ static void export_is_a_layout_that_skopeo_reads(void **state)
     _cleanup_free_ char *source = xasprintf("oci:%s:v1", dir);
     assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
     _cleanup_(buf_release) struct buf out = BUF_INIT;
-    run((const char *const[]){"skopeo", "inspect", source, NULL}, &out);
+    run_program((const char *const[]){"skopeo", "inspect", source, NULL}, &out);
     json_t *o = json_loads(out.ptr, 0, NULL);
     assert_string_equal(json_string_value(json_object_get(o, "Digest")), digest);
     assert_int_equal(json_array_size(json_object_get(o, "Layers")), 2);
@@ -116,17 +57,6 @@ static void export_adds_to_a_layout(void **state)
     json_t *o = json_load_file(index, 0, NULL);
     assert_int_equal(json_array_size(json_object_get(o, "manifests")), 2);
     json_decref(o);
-}
-
-static int count(struct fixture *f, const char *folder)
-{
-    _cleanup_free_ char *path = below(f, folder);
-    _cleanup_(buf_release) struct buf out = BUF_INIT;
-    int n = 0;
-    run((const char *const[]){"find", path, "-mindepth", "1", "-maxdepth", "1", NULL}, &out);
-    for (const char *p = out.ptr; p && (p = strchr(p, '\n')); p++)
-        n++;
-    return n;
 }
 
 /* The image comes back as it went, from whatever it was packed into. */
@@ -179,7 +109,7 @@ static void what_is_exported_can_be_imported(void **state)
         assert_true(S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0));
         assert_content(top, "app/sub/new", "5");
         image_store_close(other);
-        assert_int_equal(count(f, "other/tmp"), 0);
+        assert_int_equal(folder_count(f, "other/tmp"), 0);
         /* And out again, now from recipes. */
         assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
         _cleanup_free_ char *out = below(f, "again");
@@ -544,243 +474,6 @@ static void docker_save_archives_come_in(void **state)
     assert_err(image_import(f->store, wrong, NULL, &id, &f->err), ERR_NOT_FOUND);
 }
 
-/* Debian's docker-registry on a port of its own. */
-struct registry {
-    pid_t pid;
-    int port;
-};
-
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    return ntohs(a.sin_port);
-}
-
-static bool answers(int port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                            .sin_port = htons((uint16_t)port)};
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-}
-
-/* With `users` as lines of htpasswd it lets only those in. */
-static void registry_start(struct registry *g, struct fixture *f, const char *users)
-{
-    g->port = free_port();
-    _cleanup_free_ char *config = below(f, "registry.yml"), *storage = below(f, "registry"),
-                        *htpasswd = below(f, "htpasswd");
-    _cleanup_free_ char *auth =
-        users ? xasprintf("auth: {htpasswd: {realm: r, path: %s}}\n", htpasswd) : xstrdup("");
-    _cleanup_free_ char *text =
-        xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"
-                  "http: {addr: '127.0.0.1:%d'}\n%s",
-                  storage, g->port, auth);
-    assert_ok(file_replace(htpasswd, str_of(users ? users : ""), 0644, &f->err), f->err);
-    assert_ok(file_replace(config, str_of(text), 0644, &f->err), f->err);
-    const char *const argv[] = {"docker-registry", "serve", config, NULL};
-    struct spawn s = {.argv = argv, .fds = {-1, -1, -1}, .die_with_parent = true};
-    g->pid = spawn_start(&s, &f->err);
-    assert_ok(g->pid, f->err);
-    for (int i = 0; i < 1000 && !answers(g->port); i++)
-        usleep(10000);
-    assert_true(answers(g->port));
-}
-
-static void registry_stop(struct registry *g)
-{
-    kill(g->pid, SIGKILL);
-    spawn_wait(g->pid);
-}
-
-static void images_come_from_a_registry(void **state)
-{
-    struct fixture *f = *state;
-    struct registry g;
-    struct image_store *other;
-    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
-                        *source = xasprintf("oci:%s:v1", dir), *again = NULL;
-    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
-    registry_start(&g, f, NULL);
-    _cleanup_free_ char *there = xasprintf("docker://127.0.0.1:%d/app:v1", g.port),
-                        *missing = xasprintf("docker://127.0.0.1:%d/app:v2", g.port);
-    RUN("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", source, there);
-    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
-    assert_ok(image_import(other, there, NULL, &again, &f->err), f->err);
-    assert_string_equal(again, digest);
-    assert_err(image_import(other, missing, NULL, &again, &f->err), ERR_NOT_FOUND);
-    assert_contains(f->err.msg, "app:v2");
-    const struct unpack_limits tiny = {.bytes = 1, .hint = "less"};
-    assert_err(image_import(other, there, &tiny, &again, &f->err), ERR_TOO_LARGE);
-    assert_string_equal(f->err.hint, "less");
-    registry_stop(&g);
-    assert_err(image_import(other, there, NULL, &again, &f->err), ERR_UNAVAILABLE);
-    assert_contains(f->err.msg, "refused");
-    assert_int_equal(count(f, "other/tmp"), 0);
-    image_store_close(other);
-}
-
-static void a_registry_may_want_a_password(void **state)
-{
-    struct fixture *f = *state;
-    struct registry g;
-    struct image_store *other;
-    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
-                        *source = xasprintf("oci:%s:v1", dir), *auth = below(f, "auth.json"),
-                        *again = NULL;
-    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
-    registry_start(&g, f, "ann:$2b$04$.WYn7StFtPLSZAwBfikgLeOrQw8gMlZ2OQND.Sby8XM/pTJu/2aey\n");
-    _cleanup_free_ char *there = xasprintf("docker://127.0.0.1:%d/app:v1", g.port),
-                        *name = xasprintf("127.0.0.1:%d", g.port);
-    RUN("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false",
-        "--dest-creds=ann:secret", source, there);
-    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
-    image_store_authfile(other, auth);
-    assert_err(image_import(other, there, NULL, &again, &f->err), ERR_FORBIDDEN);
-    assert_contains(f->err.hint, "skopeo login --authfile");
-    assert_contains(f->err.hint, name);
-    RUN("skopeo", "login", "--tls-verify=false", "--authfile", auth, "-u", "ann", "-p", "secret",
-        name);
-    assert_ok(image_import(other, there, NULL, &again, &f->err), f->err);
-    assert_string_equal(again, digest);
-    registry_stop(&g);
-    image_store_close(other);
-}
-
-static void what_nobody_wants_any_more_ends(void **state)
-{
-    struct fixture *f = *state;
-    bool flag = false;
-    struct image_store *other;
-    _cleanup_free_ char *digest = make_image(f), *dir = below(f, "out"), *inner = below(f, "other"),
-                        *source = xasprintf("oci:%s:v1", dir), *again = NULL, *tmp = NULL;
-    assert_ok(image_export(f->store, digest, dir, "v1", &f->err), f->err);
-    assert_ok(image_store_open(inner, FIXTURE_UID, &other, &f->err), f->err);
-    image_interrupt_on(&flag);
-    flag = true;
-    assert_err(image_import(other, source, NULL, &again, &f->err), ERR_CANCELLED);
-    assert_int_equal(count(f, "other/tmp"), 0);
-    _cleanup_free_ char *elsewhere = below(f, "elsewhere");
-    assert_err(image_export(f->store, digest, elsewhere, "v1", &f->err), ERR_CANCELLED);
-    assert_ok(image_tmp_dir(f->store, &tmp, &f->err), f->err);
-    assert_err(image_layer_seal(f->store, tmp, &again, &f->err), ERR_CANCELLED);
-    flag = false;
-    assert_ok(image_import(other, source, NULL, &again, &f->err), f->err);
-    assert_string_equal(again, digest);
-    image_interrupt_on(NULL);
-    image_store_close(other);
-}
-
-static void the_collector_takes_what_nothing_reaches(void **state)
-{
-    struct fixture *f = *state;
-    struct image_gc_stats gone;
-    struct strv keep = {0};
-    _cleanup_(image_release) struct image got = {0};
-    _cleanup_free_ char *first = make_image(f);
-    struct tape t = {0};
-    struct image i = {0};
-    char *second;
-    tape_file(&t, "other", "1");
-    strv_take(&i.diff_ids, seal(f, &t));
-    assert_ok(image_write(f->store, &i, &second, &f->err), f->err);
-    /* Too young. */
-    assert_ok(image_gc(f->store, NULL, 3600, &gone, &f->err), f->err);
-    assert_int_equal(gone.images + gone.layers, 0);
-    /* One is named, the other kept. */
-    assert_ok(image_ref_set(f->store, "name", first, &f->err), f->err);
-    strv_add(&keep, second);
-    assert_ok(image_gc(f->store, &keep, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.images + gone.layers, 0);
-    assert_ok(image_get(f->store, "name", &got, &f->err), f->err);
-    /* What this store did not make stays. */
-    _cleanup_free_ char *strange = below(f, "layers/strange"),
-                        *note = below(f, "blobs/sha256/note");
-    assert_ok(dir_make(strange, 0755, &f->err), f->err);
-    assert_ok(file_replace(note, STR("x"), 0644, &f->err), f->err);
-    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.images, 1);
-    assert_int_equal(gone.layers, 1);
-    assert_true(gone.bytes > 0);
-    image_release(&got);
-    assert_err(image_get(f->store, second, &got, &f->err), ERR_NOT_FOUND);
-    assert_ok(image_get(f->store, first, &got, &f->err), f->err);
-    assert_ok(image_ref_set(f->store, "name", NULL, &f->err), f->err);
-    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.layers, 2);
-    assert_int_equal(count(f, "layers"), 1);
-    assert_int_equal(count(f, "blobs/sha256"), 1);
-    assert_folder_empty(f, "tmp");
-    strv_release(&keep);
-    strv_release(&i.diff_ids);
-    free(second);
-}
-
-/* What only it had, whatever its age; not what others have, nor what is theirs. */
-static void an_image_is_dropped(void **state)
-{
-    struct fixture *f = *state;
-    struct image_gc_stats gone;
-    struct strv ids = {0}, keep = {0};
-    _cleanup_(image_release) struct image got = {0};
-    _cleanup_free_ char *first = make_image(f), *loose = NULL;
-    struct tape t = {0};
-    struct image i = {0};
-    char *second;
-    assert_ok(image_get(f->store, first, &got, &f->err), f->err);
-    size_t shared = got.diff_ids.n;
-    for (size_t k = 0; k < shared; k++)
-        strv_add(&i.diff_ids, got.diff_ids.items[k]);
-    tape_file(&t, "own", "1");
-    strv_take(&i.diff_ids, seal(f, &t));
-    assert_ok(image_write(f->store, &i, &second, &f->err), f->err);
-    tape_file(&t, "loose", "1");
-    loose = seal(f, &t);
-    tape_file(&t, "another's", "1");
-    free(seal(f, &t));
-    strv_add(&ids, second);
-    strv_add(&ids, loose);
-    strv_add(&ids, "sha256:nonsense");
-    strv_add(&keep, first);
-    assert_ok(image_drop(f->store, &ids, &keep, 3600, &gone, &f->err), f->err);
-    assert_int_equal(gone.images + gone.layers, 0);
-    assert_ok(image_drop(f->store, &ids, &keep, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.images, 1);
-    assert_int_equal(gone.layers, 2);
-    assert_int_equal(count(f, "layers"), 2 * (shared + 1)); /* folders and what describes them */
-    assert_ok(image_drop(f->store, &ids, &keep, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.images + gone.layers, 0);
-    strv_release(&ids);
-    strv_release(&keep);
-    strv_release(&i.diff_ids);
-    free(second);
-}
-
-static void use_restarts_the_grace(void **state)
-{
-    struct fixture *f = *state;
-    struct image_gc_stats gone;
-    struct tape t = {0};
-    tape_file(&t, "f", "1");
-    _cleanup_free_ char *id = seal(f, &t);
-    _cleanup_free_ char *info = xasprintf("%s/layers/%s.tar", f->dir, digest_hex(id));
-    struct timespec later[2] = {{time(NULL) + 1000, 0}, {time(NULL) + 1000, 0}};
-    assert_int_equal(utimensat(AT_FDCWD, info, later, 0), 0);
-    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.layers, 0);
-    /* Sealed again, it was used now, not later. */
-    tape_file(&t, "f", "1");
-    free(seal(f, &t));
-    assert_ok(image_gc(f->store, NULL, -10, &gone, &f->err), f->err);
-    assert_int_equal(gone.layers, 1);
-    assert_false(path_exists(info));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -796,12 +489,6 @@ int main(void)
         fixture_test(a_tar_that_repeats_itself_survives),
         fixture_test(a_layer_that_is_there_is_not_read),
         fixture_test(docker_save_archives_come_in),
-        fixture_test(images_come_from_a_registry),
-        fixture_test(a_registry_may_want_a_password),
-        fixture_test(what_nobody_wants_any_more_ends),
-        fixture_test(the_collector_takes_what_nothing_reaches),
-        fixture_test(an_image_is_dropped),
-        fixture_test(use_restarts_the_grace),
     };
     return cmocka_run_group_tests_name("image_move", tests, NULL, NULL);
 }
