@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SUITES ?= bookworm trixie
 export BUILD PREFIX
 
-.PHONY: help build up down purge test test-registries test-machine test-bare ci bench install clean
+.PHONY: help build up down purge check test test-registries test-machine test-bare ci mutate bench install clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
@@ -21,6 +21,8 @@ $(BUILD)/build.ninja:
 	@tools/install build
 	meson setup $(BUILD) . --prefix=$(PREFIX) --buildtype=release -Dtests=false
 
+check: ## while working: format, arrows, docs, headers, unit tests of what changed, in seconds
+	@tools/check
 test: ## all tests that need nothing but this machine
 	@tools/install build run test
 	@tools/user
@@ -36,6 +38,9 @@ test-bare: ## make up and make test in a bare root of Debian 12, then of 13 (SUI
 	@for suite in $(SUITES); do tools/bare $$suite || exit 1; done
 ci: ## what CI runs: all of it, slowly
 	@.ci/run
+mutate: ## does a test notice? 100 small changes at random, one after the other; N=20 ROOMS="store image" for some
+	@tools/install build run test
+	@tools/mutate $(or $(N),100) $(ROOMS)
 bench: ## every benchmark beside its peers
 	@tools/install build run test bench
 	@tools/user
