@@ -107,13 +107,19 @@ static pid_t share_memory(struct birth *b)
     return pid;
 }
 
-static pid_t in_group(struct birth *b)
+static pid_t with_a_copy(struct birth *b)
 {
-    pid_t pid = cgroup_fork(b->gate);
+    pid_t pid = b->gate ? cgroup_fork(b->gate) : fork();
     if (pid == 0)
         child(b);
     return pid;
 }
+
+#ifdef __SANITIZE_THREAD__
+enum { THREAD_SANITIZER = true }; /* knows no threads but those of pthread_create */
+#else
+enum { THREAD_SANITIZER = false };
+#endif
 
 /* No signal handler of ours runs in the child. */
 static pid_t give_birth(struct birth *b)
@@ -121,7 +127,7 @@ static pid_t give_birth(struct birth *b)
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid_t pid = b->gate ? in_group(b) : share_memory(b);
+    pid_t pid = b->gate || THREAD_SANITIZER ? with_a_copy(b) : share_memory(b);
     int e = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     errno = e;
