@@ -22,7 +22,8 @@ struct verb {
     const char *words;    /* "apps create" */
     const char *operands; /* for the help */
     int min, max;         /* operands; max -1: any number */
-    uint32_t options;     /* those it takes beside the common ones */
+    /* Those it takes beside the common ones, ended by OPT_COUNT. */
+    const enum option *options;
     int (*run)(struct cli *cli, struct err *err);
     const char *what;
 };
@@ -34,8 +35,8 @@ struct option_desc {
     char short_name;
 };
 extern const struct option_desc options[OPT_COUNT];
-/* The options a verb takes, with the common ones. */
-uint32_t verb_options(const struct verb *v);
+/* Whether a verb takes the option; NULL: whether it is one that most verbs take. */
+bool verb_takes(const struct verb *v, enum option o);
 
 /* One invocation. Strings belong to argv. */
 struct cli {

@@ -48,9 +48,9 @@ static void offer_words(struct strv *found, const char **typed, size_t n, const 
 
 static void offer_options(struct strv *found, const struct verb *v, const char *prefix)
 {
-    for (size_t i = 0; v && i < OPT_COUNT; i++) {
+    for (enum option i = 0; v && i < OPT_COUNT; i++) {
         _cleanup_free_ char *text = xasprintf("--%s", options[i].long_name);
-        if (verb_options(v) & (1U << i))
+        if (verb_takes(v, i))
             offer(found, text, prefix);
     }
 }

@@ -2,11 +2,11 @@
 
 #include <stdio.h>
 
-static void print_options(uint32_t mask)
+static void print_options(const struct verb *v)
 {
     puts("\noptions:");
-    for (size_t i = 0; i < OPT_COUNT; i++) {
-        if (!(mask & (1U << i)))
+    for (enum option i = 0; i < OPT_COUNT; i++) {
+        if (!verb_takes(v, i))
             continue;
         const struct option_desc *o = &options[i];
         _cleanup_free_ char *left = xasprintf(
@@ -19,7 +19,7 @@ static void print_options(uint32_t mask)
 static void print_verb(const struct verb *v)
 {
     printf("davit %s %s\n    %s\n", v->words, v->operands, v->what);
-    print_options(verb_options(v));
+    print_options(v);
 }
 
 void help_print(const struct verb *only)
@@ -35,6 +35,6 @@ void help_print(const struct verb *only)
         _cleanup_free_ char *left = xasprintf("davit %s %s", v->words, v->operands);
         printf("  %-44s %s\n", left, v->what);
     }
-    print_options(1U << OPT_APP | 1U << OPT_JSON | 1U << OPT_ROOT | 1U << OPT_URL | 1U << OPT_HELP);
+    print_options(NULL);
     puts("\n`davit VERB --help` says more of one.");
 }

@@ -153,8 +153,8 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i, struct er
 static int check(const struct cli *cli, struct err *err)
 {
     const struct verb *v = cli->verb;
-    for (size_t i = 0; i < OPT_COUNT; i++)
-        if (cli->values[i] && !(verb_options(v) & (1U << i))) {
+    for (enum option i = 0; i < OPT_COUNT; i++)
+        if (given(cli, i) && !verb_takes(v, i)) {
             err_set(err, ERR_USAGE, "`davit %s` takes no --%s", v->words, options[i].long_name);
             return err_hint(err, "`davit %s --help` says how it is used", v->words);
         }

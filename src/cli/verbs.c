@@ -7,16 +7,25 @@ const struct option_desc options[OPT_COUNT] = {
 #undef OPTION
 };
 
-#define O(id) (1U << OPT_##id)
+#define O(id) OPT_##id,
+#define NO_OPTIONS
 const struct verb verbs[] = {
 #define VERB(words, operands, min, max, options, function, what)                                   \
-    {words, operands, min, max, options, verb_##function, what},
+    {words, operands, min, max, (const enum option[]){options OPT_COUNT}, verb_##function, what},
 #include "cli/verbs.h"
 #undef VERB
     {0},
 };
 
-uint32_t verb_options(const struct verb *v)
+static bool among(const enum option *set, enum option o)
 {
-    return v->options | O(HELP) | O(JSON) | O(ROOT) | O(URL);
+    while (*set != OPT_COUNT && *set != o)
+        set++;
+    return *set == o;
+}
+
+bool verb_takes(const struct verb *v, enum option o)
+{
+    static const enum option common[] = {OPT_HELP, OPT_JSON, OPT_ROOT, OPT_URL, OPT_COUNT};
+    return among(common, o) || (v ? among(v->options, o) : o == OPT_APP);
 }
