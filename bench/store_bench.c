@@ -10,7 +10,6 @@
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -76,11 +75,9 @@ static CURL *etcd_request(const char *url, const char *path)
 
 static void etcd_put(struct sink *k, const char *key)
 {
-    char key64[128], value64[2 * VALUE_LEN], body[1024];
-    sodium_bin2base64(key64, sizeof(key64), (const unsigned char *)key, strlen(key),
-                      sodium_base64_VARIANT_ORIGINAL);
-    sodium_bin2base64(value64, sizeof(value64), (const unsigned char *)value_text, VALUE_LEN,
-                      sodium_base64_VARIANT_ORIGINAL);
+    char key64[128] = "", value64[2 * VALUE_LEN] = "", body[1024];
+    base64_encode_raw(key64, strlen(key), (const uint8_t *)key);
+    base64_encode_raw(value64, VALUE_LEN, (const uint8_t *)value_text);
     snprintf(body, sizeof(body), "{\"key\":\"%s\",\"value\":\"%s\"}", key64, value64);
     curl_easy_setopt(k->etcd, CURLOPT_POSTFIELDS, body);
     if (curl_easy_perform(k->etcd) != CURLE_OK)
