@@ -9,6 +9,7 @@
  * listens, and then answers each event with a line. */
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <nettle/base64.h>
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>

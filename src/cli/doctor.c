@@ -117,21 +117,22 @@ static bool on_path(const char *program)
     return false;
 }
 
+/* Several operators may need the same: it is told once. */
 static void check_programs(struct report *r)
 {
     static const struct {
         const char *program, *package;
-    } all[] = {{"crun", "crun"},
-               {"haproxy", "haproxy"},
-               {"git", "git"},
-               {"skopeo", "skopeo"},
-               {"mmdebstrap", "mmdebstrap"},
-               {"nft", "nftables"},
-               {"openssl", "openssl"},
-               {"curl", "curl"},
-               {"tar", "tar"}};
+    } all[] = {
+#define PROGRAM(program, package) {#program, package},
+#include "model/operators.h"
+    };
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         _cleanup_free_ char *hint = xasprintf("apt-get install %s", all[i].package);
+        size_t first = 0;
+        while (!streq(all[first].program, all[i].program))
+            first++;
+        if (first < i)
+            continue;
         bool there = on_path(all[i].program);
         say(r, there ? FINE : PROBLEM, all[i].program, hint, "%s",
             there ? "installed" : "not installed");

@@ -1,13 +1,11 @@
 #include "daemon/daemon.h"
 
 #define OPERATOR(room) extern const struct operator_desc room##_operator;
-#include "daemon/operators.h"
-#undef OPERATOR
+#include "model/operators.h"
 
 const struct operator_desc *const operators[] = {
 #define OPERATOR(room) &room##_operator,
-#include "daemon/operators.h"
-#undef OPERATOR
+#include "model/operators.h"
     NULL,
 };
 

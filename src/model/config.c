@@ -14,10 +14,7 @@ char *path_join(const char *dir, const char *fmt, ...)
 void config_release(struct config *c)
 {
 #define TEXT(name, standard, help) free(c->name);
-#define NUMBER(name, standard, min, max, help)
-    SETTINGS(TEXT, NUMBER)
-#undef TEXT
-#undef NUMBER
+#include "model/operators.h"
     char *derived[] = {c->root, c->etc,       c->state,   c->cache, c->run,
                        c->log,  c->store_url, c->libexec, c->data};
     for (size_t i = 0; i < ARRAY_LEN(derived); i++)
@@ -46,9 +43,7 @@ static int set(struct config *c, struct str name, struct str value, struct err *
             c->setting = (int64_t)v;                                                               \
         return r;                                                                                  \
     }
-    SETTINGS(TEXT, NUMBER)
-#undef TEXT
-#undef NUMBER
+#include "model/operators.h"
     return err_set(err, ERR_INVALID, "there is no setting '%.*s'", (int)name.len, name.ptr);
 }
 
@@ -56,9 +51,7 @@ static void set_defaults(struct config *c)
 {
 #define TEXT(setting, standard, help) c->setting = xstrdup(standard);
 #define NUMBER(setting, standard, min, max, help) c->setting = (standard);
-    SETTINGS(TEXT, NUMBER)
-#undef TEXT
-#undef NUMBER
+#include "model/operators.h"
 }
 
 /* FNV-1a: spreads roots over networks and interface names, where several Davits share a machine. */

@@ -1,5 +1,5 @@
 /* What an operator is, as its room says it: one constant `struct operator_desc NAME_operator`, and
- * one line in daemon/operators.h. Everything that davitd does with an operator (start it as a
+ * one line in model/operators.h. Everything that davitd does with an operator (start it as a
  * child, make its folders, drop what it doesn't need, offer its commands, tear down what it left
  * running) follows from here. */
 #ifndef OPERATOR_DESCRIPTOR_H

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Fails when the manual misses something that the tables of the code have: a verb, a setting or its default, an operator;
-when `davit doctor` doesn't look for a package that Davit runs on; when a link leads nowhere; or when any tracked file
+"""Fails when the manual misses something that the tables of the code have: a verb, a setting, its default or bounds, an operator;
+when tools/packages doesn't install what operators need; when a link leads nowhere; or when any tracked file
 holds what a merge left undecided."""
 
 import pathlib
@@ -18,16 +18,21 @@ def missing():
         if what and f"`davit {words}" not in commands:
             yield f"docs/commands.md says nothing of `davit {words}`"
     settings = (DOCS / "settings.md").read_text()
-    table = (TOP / "src/model/config.h").read_text()
-    for name, default in re.findall(r'(?:TEXT|NUMBER)\((\w+), ([^,]+),', table):
-        if name in ("name", "setting"):
-            continue
+    for name, default, bounds, text in rows(r'(?:TEXT|NUMBER)\((\w+), ([^,]+), ((?:\d+, )*)"(.*)"\)'):
         shown = default.strip('"') or "empty"
-        if f"| `{name}` | {shown} |" not in settings:
-            yield f"docs/settings.md does not say that {name} is {shown}"
-    for name in re.findall(r"^OPERATOR\((\w+)\)", (TOP / "src/daemon/operators.h").read_text(), re.M):
+        between = "–".join(bounds.split(", ")[:2])
+        row = re.search(rf"^\| `{name}` \| {re.escape(shown)} \| {re.escape(text)}(.*) \|$", settings, re.M)
+        if not row or between not in row[1]:
+            yield f"docs/settings.md does not say `{name}` | {shown} | {text}; {between}"
+    for name in rows(r"OPERATOR\((\w+)\)"):
         if f"`{name}`" not in (DOCS / "operate.md").read_text():
             yield f"docs/operate.md says nothing of the operator {name}"
+
+
+def rows(pattern):
+    """Of the operators' tables and that of no single operator."""
+    for table in sorted((TOP / "src").glob("*/tbl.h")):
+        yield from re.findall("^" + pattern + "$", re.sub(r"\n +", " ", table.read_text()), re.M)
 
 
 def dead_links():
@@ -37,13 +42,12 @@ def dead_links():
                 yield f"{page.relative_to(TOP)} links to {link}, which is not there"
 
 
-def forgotten():
-    """Of the packages that running Davit takes, what `davit doctor` doesn't look for. Certificates are no program."""
+def packages():
+    """What operators say they need is what tools/packages installs to run Davit."""
     section = re.search(r"^\[run\]$(.*?)(?=^\[|\Z)", (TOP / "tools/packages").read_text(), re.M | re.S)[1]
-    doctor = (TOP / "src/cli/doctor.c").read_text()
-    for package in section.split():
-        if package != "ca-certificates" and f'"{package}"}}' not in doctor:
-            yield f"tools/packages installs {package} to run Davit, and src/cli/doctor.c does not look for it"
+    needed = {*rows(r'PROGRAM\(\w+, "(.*)"\)'), *rows(r'PACKAGE\("(.*)"\)')}
+    for package in needed ^ set(section.split()):
+        yield f"{package} is needed by an operator's tbl.h or installed by [run] of tools/packages, but not both"
 
 
 def undecided():
@@ -59,6 +63,6 @@ def undecided():
                 yield f"{name.decode()}:{number} is the mark of a merge: {line[:40].decode(errors='replace')}"
 
 
-found = [*missing(), *forgotten(), *dead_links(), *undecided()]
+found = [*missing(), *packages(), *dead_links(), *undecided()]
 print("\n".join(found) or "the manual has it all")
 sys.exit(1 if found else 0)

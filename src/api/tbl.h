@@ -1,0 +1,5 @@
+OPERATOR(api)
+NUMBER(retain_releases, 10, 1, 1000, "releases an app keeps for rollback")
+NUMBER(retain_events, 100000, 1000, 100000000, "events the audit log keeps")
+NUMBER(upload_max, 2048, 1, 1048576, "MiB a push or an uploaded archive may have")
+PROGRAM(git, "git")

@@ -1,0 +1,8 @@
+OPERATOR(gateway)
+TEXT(domain, "localhost", "apps answer at APP.domain, the API at api.domain")
+TEXT(listen, "127.0.0.1", "address the gateway listens on; * for all")
+NUMBER(http_port, 8080, 1, 65535, "port for HTTP")
+NUMBER(https_port, 8443, 0, 65535, "port for HTTPS; 0 for none")
+NUMBER(drain_timeout, 300, 0, 86400, "seconds a draining instance may take to end its requests")
+PROGRAM(haproxy, "haproxy")
+PROGRAM(openssl, "openssl")
