@@ -50,7 +50,7 @@ int verb_apps_create(struct cli *cli, struct err *err)
     if (given(cli, OPT_NO_REMOTE) || !checkout_is_one("."))
         return 0;
     r = remote_adopt(cli, app, err);
-    return r < 0 ? err_wrap(err, "the app is there, but not its git remote") : 0;
+    return r < 0 ? err_wrap(err, "the app %s is there, but not its git remote", name) : 0;
 }
 
 static const char *first_arg(const struct cli *cli) { return cli->n_args ? cli->args[0] : NULL; }

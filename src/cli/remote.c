@@ -33,31 +33,29 @@ static void forget_refused_token(const char *git_url)
     client_free(there.client);
 }
 
+static int check_old(const json_t *app, const char *git_url, struct err *err)
+{
+    _cleanup_free_ char *old = checkout_remote(), *name = field_text(app, "name");
+    if (!old || streq(old, git_url))
+        return 0;
+    err_set(err, ERR_EXISTS, "the git remote davit of this checkout leads elsewhere: %s", old);
+    return err_hint(err, "git remote remove davit && davit remote add %s", name);
+}
+
 int remote_adopt(struct cli *cli, const json_t *app, struct err *err)
 {
     _cleanup_free_ char *git_url = field_text(app, "git_url"), *branch = field_text(app, "branch"),
                         *helper = credential_helper(cli), *gitconfig = credentials_gitconfig();
-    forget_refused_token(git_url);
-    int r = checkout_set_remote(git_url, helper, gitconfig, err);
+    int r = check_old(app, git_url, err);
     if (r < 0)
+        return r;
+    forget_refused_token(git_url);
+    if ((r = checkout_set_remote(git_url, helper, gitconfig, err)) < 0)
         return r;
     if (!given(cli, OPT_JSON))
         printf("Git remote davit: %s\nDeploy: git push davit HEAD:%s\n", git_url,
                *branch ? branch : "main");
     return 0;
-}
-
-static int check_checkout(const char *app, const char *git_url, struct err *err)
-{
-    if (!checkout_is_one(".")) {
-        err_set(err, ERR_USAGE, "this folder is not a git checkout");
-        return err_hint(err, "go to the one whose code is to be deployed, or make one: git init");
-    }
-    _cleanup_free_ char *old = checkout_remote();
-    if (!old || streq(old, git_url))
-        return 0;
-    err_set(err, ERR_EXISTS, "the git remote davit of this checkout leads elsewhere: %s", old);
-    return err_hint(err, "git remote remove davit && davit remote add %s", app);
 }
 
 int verb_remote_add(struct cli *cli, struct err *err)
@@ -67,8 +65,11 @@ int verb_remote_add(struct cli *cli, struct err *err)
     int r = cli_app(cli, cli->n_args ? cli->args[0] : NULL, &app, err);
     if (r < 0 || (r = app_call(cli, "GET", "/v1/apps/%", NULL, &doc, err)) < 0)
         return r;
-    _cleanup_free_ char *git_url = field_text(doc, "git_url");
-    if ((r = check_checkout(app, git_url, err)) < 0 || (r = remote_adopt(cli, doc, err)) < 0)
+    if (!checkout_is_one(".")) {
+        err_set(err, ERR_USAGE, "this folder is not a git checkout");
+        return err_hint(err, "go to the one whose code is to be deployed, or make one: git init");
+    }
+    if ((r = remote_adopt(cli, doc, err)) < 0)
         return r;
     if (given(cli, OPT_JSON))
         json_print(doc);

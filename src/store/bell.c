@@ -27,7 +27,7 @@ static int make_shared(const char *path, const char *dir, gid_t group)
 
 int shared_file_open(const char *path, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
         const char *slash = strrchr(path, '/');
         _cleanup_free_ char *dir =
@@ -35,7 +35,7 @@ int shared_file_open(const char *path, struct err *err)
         struct stat st;
         fd = stat(dir, &st) < 0 ? -1 : make_shared(path, dir, st.st_gid);
         if (fd < 0 && errno == EEXIST) /* somebody was quicker */
-            fd = open(path, O_RDWR | O_CLOEXEC);
+            fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     }
     return fd >= 0 ? fd : err_errno(err, "opening %s", path);
 }
@@ -61,7 +61,7 @@ void bell_release(struct bell *b)
 int bell_take(const struct bell *b, int *ret_rope, struct err *err)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    _cleanup_close_ int fd = open(b->path, O_WRONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open(b->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_errno(err, "opening %s", b->path);
     while (fcntl(fd, F_OFD_SETLKW, &lock) < 0)

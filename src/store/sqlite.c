@@ -154,8 +154,8 @@ static int open_database(struct sqlite_store *s, struct err *err)
     int r = make_file(s->path, err);
     if (r < 0)
         return r;
-    if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK)
+    const int how = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    if (sqlite3_open_v2(s->path, &s->db, how, NULL) != SQLITE_OK)
         return sql_error(s, "opening the store", err);
     if ((r = configure(s, err)) < 0 || (r = check_schema(s, err)) < 0 ||
         (r = check_boot(s, err)) < 0)
@@ -180,15 +180,24 @@ static void sqlite_close(struct store *store)
     free(s);
 }
 
+/* The folder may be reached through links, as its owner likes; the files may not be links: who may
+ * write in the folder may be less than who opens them. SQLite, told so, follows none at all. */
+static char *with_real_folder(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    _cleanup_free_ char *dir = xstrndup(path, (size_t)(name - path)), *real = realpath(dir, NULL);
+    return real ? xasprintf("%s/%s", streq(real, "/") ? "" : real, name) : xstrdup(path);
+}
+
 static int sqlite_open(const char *path, struct store **ret, struct err *err)
 {
     if (path[0] != '/' || path[strlen(path) - 1] == '/')
         return err_set(err, ERR_INVALID, "the store's path \"%s\" is not absolute", path);
     struct sqlite_store *s = xcalloc(1, sizeof(*s));
     *s = (struct sqlite_store){
-        .store.ops = &store_sqlite, .path = xstrdup(path), .bell.ear = -1, .alarm = -1};
+        .store.ops = &store_sqlite, .path = with_real_folder(path), .bell.ear = -1, .alarm = -1};
     int rope = -1;
-    int r = bell_init(&s->bell, path, err);
+    int r = bell_init(&s->bell, s->path, err);
     if (r == 0)
         r = bell_take(&s->bell, &rope, err);
     if (r == 0)

@@ -265,6 +265,16 @@ def test_a_new_app_in_a_checkout_has_a_remote(davit):
     davit.cli("apps", "destroy", "--confirm", "fresh", cwd=folder)
 
 
+def test_a_remote_that_leads_elsewhere_stays_when_an_app_is_created(davit):
+    folder = davit.checkout({"index.html": "x"}, "elsewhere")
+    davit.git(folder, "remote", "add", "davit", "https://api.example.com/git/other.git")
+    said = fails(davit, "apps", "create", "elsewhere", cwd=folder)
+    assert "leads elsewhere: https://api.example.com/git/other.git" in said and "davit remote add elsewhere" in said
+    assert davit.git(folder, "remote", "get-url", "davit").stdout == "https://api.example.com/git/other.git\n"
+    assert "credential." not in davit.git(folder, "config", "--local", "--list").stdout
+    davit.cli("apps", "destroy", "elsewhere", "--confirm", "elsewhere")
+
+
 def test_the_remote_of_a_fresh_clone(davit):
     source = davit.checkout({"index.html": "x"}, "source")
     davit.cli("apps", "create", "remoted", "--no-remote", cwd=source)

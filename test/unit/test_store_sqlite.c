@@ -163,6 +163,23 @@ static void test_places_it_cannot_be(void **state)
     assert_true(store_open(folder, &s, &f->err) < 0);
 }
 
+static void a_database_behind_a_link_is_refused_a_folder_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s;
+    _cleanup_free_ char *real = xasprintf("%s/real", f->dir), *link = xasprintf("%s/link", f->dir),
+                        *other = xasprintf("%s/real/state.db", f->dir),
+                        *file = xasprintf("%s/state-link.db", f->dir);
+    _cleanup_free_ char *through = xasprintf("sqlite://%s/state.db", link),
+                        *behind = xasprintf("sqlite://%s", file);
+    assert_int_equal(mkdir(real, 0755) | symlink("real", link), 0);
+    assert_ok(f, store_open(through, &s, &f->err));
+    store_close(s);
+    assert_int_equal(symlink(other, file), 0);
+    assert_true(store_open(behind, &s, &f->err) < 0);
+    assert_non_null(strstr(f->err.msg, "state-link.db"));
+}
+
 /* -- databases that are not ours, or not any more -- */
 
 static void expect_refused(struct fixture *f, int code, const char *why)
@@ -409,6 +426,7 @@ int main(void)
         FIXTURE_TEST(test_two_users),
         FIXTURE_TEST(test_it_lasts),
         FIXTURE_TEST(test_places_it_cannot_be),
+        FIXTURE_TEST(a_database_behind_a_link_is_refused_a_folder_is_not),
         FIXTURE_TEST(test_a_newer_schema),
         FIXTURE_TEST(test_another_programs_database),
         FIXTURE_TEST(test_not_a_database),
