@@ -1,9 +1,9 @@
 /* Apps: create, list, show; what runs of them and how many. */
 #include <errno.h>
 
-#include "http/body.h"
+#include "api/apps.h"
 #include "api/change.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "api/remains.h"
 #include "http/reply.h"
 #include "api/view.h"
@@ -57,20 +57,16 @@ static void add_git_url(struct request *rq, const struct app *a)
     reply_string(&rq->out, "git_url", git_url);
 }
 
-int handle_apps_create(struct request *rq, struct err *err)
+static int apps_create(struct request *rq, struct err *err)
 {
-    _cleanup_(body_release) json_t *body = NULL;
-    const char *name;
-    int r = body_object(buf_str(&rq->body), &body, err);
-    if (r < 0 || (r = body_only(body, err, "name", NULL)) < 0 ||
-        (r = body_string(body, "name", &name, err)) < 0 ||
-        (r = app_create(api_of(rq), &rq->who, name, err)) < 0)
+    const char *name = body_text(rq, "name");
+    int r = app_create(api_of(rq), &rq->who, name, err);
+    if (r < 0)
         return r;
     _cleanup_free_ char *key = key_app(name);
     const struct app *a = mirror_get(operator_mirror(api_of(rq)->op), key, &app_schema, NULL);
     if (!a)
         return err_set(err, ERR_CONFLICT, "'%s' was destroyed again at once", name);
-    rq->status = MHD_HTTP_CREATED;
     reply_open(&rq->out, NULL, '{');
     add_summary(rq, a);
     add_git_url(rq, a);
@@ -94,14 +90,13 @@ static void count_instances(struct request *rq, const char *app)
     reply_int(&rq->out, "ready", ready);
 }
 
-int handle_apps_list(struct request *rq, struct err *err)
+static int apps_list(struct request *rq, struct err *err)
 {
     (void)err;
     const struct app *a;
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &app_schema, NULL);
-         (a = mirror_each(&i));) {
+    struct page p = page_begin(rq);
+    struct mirror_iter i = page_of(&p, &app_schema, NULL);
+    while ((a = mirror_each(&i)) && page_item(&p, a->name)) {
         const struct release *current = view_current(api_of(rq), a->name);
         reply_open(&rq->out, NULL, '{');
         add_summary(rq, a);
@@ -109,8 +104,7 @@ int handle_apps_list(struct request *rq, struct err *err)
         count_instances(rq, a->name);
         reply_close(&rq->out, '}');
     }
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    page_end(&p);
     return 0;
 }
 
@@ -124,7 +118,7 @@ static void add_domains(struct request *rq, const char *app)
     reply_close(&rq->out, ']');
 }
 
-int handle_apps_show(struct request *rq, struct err *err)
+static int apps_show(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -157,7 +151,24 @@ static int by_type_and_index(const void *a, const void *b)
     return r ? r : strcmp(x->id, y->id);
 }
 
-int handle_ps_list(struct request *rq, struct err *err)
+/* "web.1.v3.g0.1": what it sorts by. */
+static char *instance_cursor(const struct instance *in)
+{
+    return xasprintf("%s.%lld.%s", in->type, (long long)in->index, in->id);
+}
+
+static bool is_behind(const struct instance *in, const char *cursor)
+{
+    struct str id = str_of(cursor), type = str_cut(&id, '.'), index = str_cut(&id, '.');
+    _cleanup_free_ char *name = xstrndup(type.ptr, type.len);
+    uint64_t n = 0;
+    str_to_u64(index.ptr ? index : STR("0"), 0, INT32_MAX, &n, NULL);
+    struct instance last = {
+        .type = name, .index = (int64_t)n, .id = (char *)(id.ptr ? id.ptr : "")};
+    return by_type_and_index(&in, &(const struct instance *){&last}) > 0;
+}
+
+static int ps_list(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -166,20 +177,24 @@ int handle_ps_list(struct request *rq, struct err *err)
     _cleanup_free_ const struct instance **all = NULL;
     const struct instance *in;
     size_t n = 0;
+    struct page p = page_begin(rq);
     for (struct mirror_iter i =
              mirror_of(operator_mirror(api_of(rq)->op), &instance_schema, a->name);
          (in = mirror_each(&i));) {
+        if (p.after && !is_behind(in, p.after))
+            continue;
         all = xrealloc(all, (n + 1) * sizeof(struct instance *));
         all[n++] = in;
     }
     if (n)
         qsort(all, n, sizeof(struct instance *), by_type_and_index);
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *cursor = instance_cursor(all[i]);
+        if (!page_item(&p, cursor))
+            break;
         reply_noun(&rq->out, NULL, &instance_schema, all[i]);
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    }
+    page_end(&p);
     return 0;
 }
 
@@ -231,31 +246,24 @@ static int read_formation(const json_t *body, const struct counts *known, struct
     {
         if (counts_get(known, type, -1) < 0)
             return unknown_type(type, known, err);
-        if (!json_is_integer(n) || json_integer_value(n) < 0 ||
-            json_integer_value(n) > INSTANCES_PER_TYPE_MAX)
-            return err_set(err, ERR_INVALID, "'%s' must be a whole number from 0 to %d", type,
-                           INSTANCES_PER_TYPE_MAX);
         counts_set(ret, type, json_integer_value(n));
     }
-    if (!ret->n)
-        return err_set(err, ERR_INVALID, "the body names no process type; {\"web\": 2} is one");
     return 0;
 }
 
-int handle_formation_set(struct request *rq, struct err *err)
+static int formation_set(struct request *rq, struct err *err)
 {
     const struct app *a;
-    _cleanup_(body_release) json_t *body = NULL;
     _cleanup_(counts_release) struct counts known = {0}, want = {0}, now = {0};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0)
+    if (r < 0)
         return r;
     view_formation(api_of(rq), a->name, &known);
     if (!known.n) {
         err_set(err, ERR_UNPROCESSABLE, "nothing was deployed yet, so there is nothing to scale");
         return err_hint(err, "git push davit main");
     }
-    if ((r = read_formation(body, &known, &want, err)) < 0)
+    if ((r = read_formation(rq->json, &known, &want, err)) < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct wish w = {.app = name, .formation = &want};
@@ -267,7 +275,7 @@ int handle_formation_set(struct request *rq, struct err *err)
     return 0;
 }
 
-int handle_restart(struct request *rq, struct err *err)
+static int restart(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -284,14 +292,12 @@ int handle_restart(struct request *rq, struct err *err)
     return 0;
 }
 
-int handle_maintenance_set(struct request *rq, struct err *err)
+static int maintenance_set(struct request *rq, struct err *err)
 {
     const struct app *a;
-    _cleanup_(body_release) json_t *body = NULL;
-    bool on;
+    bool on = body_flag(rq, "on");
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
-        (r = body_only(body, err, "on", NULL)) < 0 || (r = body_bool(body, "on", &on, err)) < 0)
+    if (r < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     struct wish w = {.app = name, .maintenance = &on};
@@ -304,3 +310,55 @@ int handle_maintenance_set(struct request *rq, struct err *err)
     reply_close(&rq->out, '}');
     return 0;
 }
+
+/* --- the routes ------------------------------------------------------------------------------ */
+
+/* clang-format off */
+#define SUMMARY                                                                                    \
+    SHOWN(STRING, "name", "its name"),                                                             \
+    SHOWN(STRING, "owner", "who made it"),                                                         \
+    SHOWN(STRING, "created", "when"),                                                              \
+    SHOWN(STRING, "url", "where it answers; empty if its release has no web process")
+#define COUNTED                                                                                    \
+    SHOWN(INT, "release", "number of the current release; 0: nothing was deployed"),               \
+    SHOWN(INT, "instances", "how many there are"),                                                 \
+    SHOWN(INT, "ready", "how many of them are ready")
+#define GIT_URL SHOWN(STRING, "git_url", "where to push")
+
+static const struct schema
+    created = {"app_created", .fields = (const struct field[]){SUMMARY, GIT_URL, {0}}, .doc = "A new app"},
+    summary = {"app_summary", .fields = (const struct field[]){SUMMARY, COUNTED, {0}}, .doc = "An app in the list"},
+    shown = {"app_shown", .fields = (const struct field[]){
+                 SUMMARY, COUNTED, GIT_URL,
+                 SHOWN(STRING, "branch", "deploy branch: the first one that was pushed"),
+                 SHOWN(COUNTS, "formation", "how many instances of each process type there should be"),
+                 SHOWN(BOOL, "maintenance", "whether requests are answered with a notice"),
+                 SHOWN(STRV, "domains", "further host names"), {0}}, .doc = "An app"},
+    generation = {"generation", .fields = (const struct field[]){
+                      SHOWN(INT, "generation", "grows by one with every restart"), {0}}, .doc = "A restart"},
+    maintenance = {"maintenance", .fields = (const struct field[]){
+                       SHOWN(BOOL, "on", "whether it is on"), {0}}, .doc = "Maintenance"};
+
+const struct route app_routes[] = {
+    ROUTE(GET, "/v1/apps", apps_list, VIEWER, "All apps", QUERY(PAGED), LIST_OF(summary)),
+    ROUTE(POST, "/v1/apps", apps_create, DEVELOPER, "Create an app",
+          FIELDS({"name", "its name", .kind = &kind_app, .required = true}), CREATED(created)),
+    ROUTE(GET, "/v1/apps/{app}", apps_show, VIEWER, "One app", ONE(shown)),
+    ROUTE(DELETE, "/v1/apps/{app}", apps_destroy, DEVELOPER,
+          "Destroy an app and all that is its; ends when nothing is left of it, or after 25 s. Trailer Davit-Result, `unfinished` if the removal still goes on",
+          STREAM("text/plain")),
+    {0},
+};
+
+const struct route process_routes[] = {
+    ROUTE(GET, "/v1/apps/{app}/ps", ps_list, VIEWER, "Its instances, by type and index", QUERY(PAGED), LIST_OF(instance_schema)),
+    ROUTE(PATCH, "/v1/apps/{app}/formation", formation_set, DEVELOPER, "Scale; answers the whole formation",
+          FIELDS({"process type", "how many instances of it", PARAM_NUMBER, .any = true, .max = INSTANCES_PER_TYPE_MAX,
+                  .names = &(const struct text_kind){"^[A-Za-z0-9_-]{1,63}$", PROCESS_TYPE_MAX, process_type_check}}),
+          .status = MHD_HTTP_OK, .reply = REPLY_COUNTS),
+    ROUTE(POST, "/v1/apps/{app}/restart", restart, DEVELOPER, "Replace all instances by new ones", ONE(generation)),
+    ROUTE(PUT, "/v1/apps/{app}/maintenance", maintenance_set, DEVELOPER, "Maintenance on or off",
+          FIELDS({"on", "whether it is to be on", PARAM_FLAG, .required = true}), ONE(maintenance)),
+    {0},
+};
+/* clang-format on */

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 #include "api/view.h"
 #include "base/log.h"
@@ -64,17 +64,6 @@ static void release_upload(struct request *rq)
     free(u);
 }
 
-static int check_text(const char *what, const char *text, size_t max, struct err *err)
-{
-    size_t n = text ? strlen(text) : 0;
-    if (n > max)
-        return err_set(err, ERR_INVALID, "%s is longer than %zu bytes", what, max);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 127)
-            return err_set(err, ERR_INVALID, "%s has a control character", what);
-    return 0;
-}
-
 static int check_commit(const char *commit, struct err *err)
 {
     size_t n = commit ? strlen(commit) : 0;
@@ -88,10 +77,9 @@ static char *copy(const char *text) { return text && *text ? xstrdup(text) : NUL
 /* An image in a file is read by root, whoever may read it: that is for admins. */
 static int check_image(struct request *rq, const char *image, struct err *err)
 {
-    int r = check_text("image", image, 1000, err);
-    if (r < 0 || !image || str_starts(str_of(image), STR("docker://")))
-        return r;
-    r = identity_need(&rq->who, ROLE_ADMIN, err);
+    if (!image || !*image || str_starts(str_of(image), STR("docker://")))
+        return 0;
+    int r = identity_need(&rq->who, ROLE_ADMIN, err);
     return r < 0
                ? err_hint(err,
                           "push the image to a registry and deploy it from there, or ask an admin")
@@ -102,10 +90,8 @@ static int describe(struct request *rq, struct build *b, struct err *err)
 {
     const char *commit = request_query(rq, "commit"), *branch = request_query(rq, "branch"),
                *description = request_query(rq, "description"), *image = request_query(rq, "image");
-    int r = check_commit(commit, err);
-    if (r < 0 || (r = check_text("branch", branch, 255, err)) < 0 ||
-        (r = check_text("description", description, 500, err)) < 0 ||
-        (r = check_image(rq, image, err)) < 0)
+    int r = check_image(rq, image, err);
+    if (r < 0)
         return r;
     b->commit = copy(commit);
     b->branch = copy(branch);
@@ -152,7 +138,7 @@ static int create(struct change *c, void *arg, struct err *err)
 }
 
 /* The whole body is there. No fsync: power loss ends the connection too, and with it the build. */
-int handle_builds_create(struct request *rq, struct err *err)
+static int builds_create(struct request *rq, struct err *err)
 {
     struct upload *u = rq->state;
     if (u->archive && !u->size)
@@ -188,7 +174,7 @@ static int make_folder(struct request *rq, struct upload *u, struct err *err)
     return u->fd < 0 ? err_errno(err, "%s", u->archive) : 0;
 }
 
-int open_builds_create(struct request *rq, struct err *err)
+static int builds_open(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -216,7 +202,7 @@ static int request_build(struct request *rq, const struct build **ret, struct er
     return *ret ? 0 : err_set(err, ERR_NOT_FOUND, "there is no build '%.64s'", id);
 }
 
-int handle_builds_show(struct request *rq, struct err *err)
+static int builds_show(struct request *rq, struct err *err)
 {
     const struct build *b;
     int r = request_build(rq, &b, err);
@@ -227,7 +213,7 @@ int handle_builds_show(struct request *rq, struct err *err)
     return 0;
 }
 
-int handle_builds_output(struct request *rq, struct err *err)
+static int builds_output(struct request *rq, struct err *err)
 {
     const struct build *b;
     int r = request_build(rq, &b, err);
@@ -235,6 +221,22 @@ int handle_builds_output(struct request *rq, struct err *err)
         build_follow(rq, b->id, false, false);
     return r;
 }
+
+/* clang-format off */
+const struct route build_routes[] = {
+    ROUTE(POST, "/v1/apps/{app}/builds", builds_create, DEVELOPER,
+          "Build and deploy what the body holds, a tar; or ?image=REF without a body. Ends with trailer Davit-Result; the connection is the build's leash. Header Davit-Build is its id",
+          .open = builds_open, .body = "application/x-tar",
+          QUERY({"image", "what to deploy instead of a source, such as docker://REF", .kind = &(const struct text_kind){.max = 1000}},
+                {"commit", "that it was made of", .kind = &(const struct text_kind){"^[0-9a-f]{0,64}$", 64, check_commit}},
+                {"branch", "that was pushed", .kind = &(const struct text_kind){.max = 255}},
+                {"description", "of the release", .kind = &(const struct text_kind){.max = 500}}),
+          STREAM("text/plain")),
+    ROUTE(GET, "/v1/builds/{id}", builds_show, VIEWER, "One build", ONE(build_schema), .inside = &build_status_schema),
+    ROUTE(GET, "/v1/builds/{id}/output", builds_output, VIEWER, "Its output, followed while it runs; trailer Davit-Result", STREAM("text/plain")),
+    {0},
+};
+/* clang-format on */
 
 /* --- cancel, collect ------------------------------------------------------------------------- */
 

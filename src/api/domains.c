@@ -1,25 +1,22 @@
 /* Further host names of an app; a host belongs to at most one. */
-#include "http/body.h"
 #include "api/change.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "api/view.h"
 #include "http/reply.h"
 #include "model/names.h"
 
-int handle_domains_list(struct request *rq, struct err *err)
+static int domains_list(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
     if (r < 0)
         return r;
     const struct domain *d;
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &domain_schema, a->name);
-         (d = mirror_each(&i));)
+    struct page p = page_begin(rq);
+    struct mirror_iter i = page_of(&p, &domain_schema, a->name);
+    while ((d = mirror_each(&i)) && page_item(&p, d->host))
         reply_noun(&rq->out, NULL, &domain_schema, d);
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    page_end(&p);
     return 0;
 }
 
@@ -70,16 +67,12 @@ static int check_not_ours(struct request *rq, const char *host, struct err *err)
     return err_hint(err, "an app answers at APP.%s anyway", ours.ptr);
 }
 
-int handle_domains_add(struct request *rq, struct err *err)
+static int domains_add(struct request *rq, struct err *err)
 {
     const struct app *a;
-    _cleanup_(body_release) json_t *body = NULL;
-    struct name n;
+    struct name n = {.host = body_text(rq, "host")};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
-        (r = body_only(body, err, "host", NULL)) < 0 ||
-        (r = body_string(body, "host", &n.host, err)) < 0 || (r = host_check(n.host, err)) < 0 ||
-        (r = check_not_ours(rq, n.host, err)) < 0)
+    if (r < 0 || (r = check_not_ours(rq, n.host, err)) < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     n.app = name;
@@ -88,7 +81,6 @@ int handle_domains_add(struct request *rq, struct err *err)
         return r;
     _cleanup_free_ char *key = key_domain(name, n.host);
     const struct domain *d = mirror_get(operator_mirror(api_of(rq)->op), key, &domain_schema, NULL);
-    rq->status = MHD_HTTP_CREATED;
     reply_noun(&rq->out, NULL, &domain_schema, d ? d : &(struct domain){.host = (char *)n.host});
     return 0;
 }
@@ -110,16 +102,25 @@ static int drop(struct change *c, void *arg, struct err *err)
     return 0;
 }
 
-int handle_domains_remove(struct request *rq, struct err *err)
+static int domains_remove(struct request *rq, struct err *err)
 {
     const struct app *a;
     struct name n = {.host = request_param(rq, "host")};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = host_check(n.host, err)) < 0)
+    if (r < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     n.app = name;
     r = change_make(api_of(rq), &rq->who, "domain.remove", name, drop, &n, err);
-    rq->status = MHD_HTTP_NO_CONTENT;
     return r;
 }
+
+/* clang-format off */
+const struct route domain_routes[] = {
+    ROUTE(GET, "/v1/apps/{app}/domains", domains_list, VIEWER, "Further host names", QUERY(PAGED), LIST_OF(domain_schema)),
+    ROUTE(POST, "/v1/apps/{app}/domains", domains_add, DEVELOPER, "Add a host name",
+          FIELDS({"host", "the host name", .kind = &kind_host, .required = true}), CREATED(domain_schema)),
+    ROUTE(DELETE, "/v1/apps/{app}/domains/{host}", domains_remove, DEVELOPER, "Remove a host name", NOTHING),
+    {0},
+};
+/* clang-format on */

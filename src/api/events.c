@@ -1,6 +1,6 @@
 /* The audit log: the last ones, or those to come. */
 #include "http/fdwatch.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 #include "http/stream.h"
 
@@ -118,16 +118,13 @@ static int follow(struct request *rq, const char *app, int64_t *last, size_t n, 
     return 0;
 }
 
-int handle_events_list(struct request *rq, struct err *err)
+static int events_list(struct request *rq, struct err *err)
 {
-    uint64_t n, following;
-    int r = request_number(rq, "n", 0, EVENTS_MAX, 100, &n, err);
-    if (r < 0 || (r = request_number(rq, "follow", 0, 1, 0, &following, err)) < 0)
-        return r;
+    size_t n = (size_t)request_number(rq, "n");
     const char *app = request_query(rq, "app");
     _cleanup_free_ int64_t *last = xcalloc(n + 1, sizeof(*last));
     size_t found = find_last(api_of(rq), app, n, last);
-    if (following)
+    if (request_number(rq, "follow"))
         return follow(rq, app, last, found, err);
     reply_open(&rq->out, NULL, '{');
     reply_open(&rq->out, "items", '[');
@@ -140,3 +137,14 @@ int handle_events_list(struct request *rq, struct err *err)
     reply_close(&rq->out, '}');
     return 0;
 }
+
+/* clang-format off */
+const struct route event_routes[] = {
+    ROUTE(GET, "/v1/events", events_list, VIEWER, "The audit log, the last ones; with follow a stream of one JSON document a line",
+          QUERY({"app", "only those of the app", .kind = &kind_app},
+                {"n", "how many at most", PARAM_NUMBER, .max = EVENTS_MAX, .otherwise = 100},
+                {"follow", "1: and those to come, as they come", PARAM_NUMBER, .max = 1}),
+          LIST_OF(event_schema), .media = "application/x-ndjson"),
+    {0},
+};
+/* clang-format on */

@@ -12,7 +12,7 @@
 #include <fcntl.h>
 
 #include "api/builds.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "api/logs.h"
 #include "api/releases.h"
 #include "http/reply.h"
@@ -413,7 +413,7 @@ void build_follow(struct request *rq, const char *id, bool then_release, bool le
     watch_output(f);
 }
 
-int handle_release_output(struct request *rq, struct err *err)
+int release_output(struct request *rq, struct err *err)
 {
     const struct app *a;
     const struct release *release;

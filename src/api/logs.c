@@ -3,7 +3,7 @@
 
 #include <dirent.h>
 
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "api/view.h"
 #include "base/log.h"
 #include "model/names.h"
@@ -120,8 +120,6 @@ static const struct stream_ops ops = {.content_type = "text/plain; charset=utf-8
 
 static int check_process(const char *process, struct err *err)
 {
-    if (!process)
-        return 0;
     struct str rest = str_of(process), type = str_cut(&rest, '.');
     _cleanup_free_ char *name = xstrndup(type.ptr, type.len);
     uint64_t index;
@@ -171,37 +169,31 @@ static int find_process(struct api *api, const char *app, const struct log_query
     return err_hint(err, "davit ps -a %s lists what runs", app);
 }
 
-static int read_query(struct request *rq, struct log_query *q, struct err *err)
+static int check_since(const char *since, struct err *err)
 {
-    uint64_t follow;
+    return time_parse(since) < 0
+               ? err_set(err, ERR_INVALID, "a time like 2026-09-16T15:13:46Z is needed")
+               : 0;
+}
+
+static void read_query(struct request *rq, struct log_query *q)
+{
     const char *since = request_query(rq, "since");
     q->process = request_query(rq, "process");
     q->source = request_query(rq, "source");
-    int r = request_number(rq, "n", 0, LOG_LINES_MAX, since ? LOG_LINES_MAX : 100, &q->n, err);
-    if (r < 0 || (r = request_number(rq, "follow", 0, 1, 0, &follow, err)) < 0)
-        return r;
-    q->follow = follow;
-    if ((r = check_process(q->process, err)) < 0)
-        return r;
-    if (q->source && !streq(q->source, "app") && !streq(q->source, "davit") &&
-        !streq(q->source, "router"))
-        return err_set(err, ERR_INVALID, "'%.40s' is no source of lines: app, router and davit are",
-                       q->source);
-    if (since && time_parse(since) < 0)
-        return err_set(err, ERR_INVALID,
-                       "query parameter 'since': a time like 2026-09-16T15:13:46Z is needed");
+    q->n = (uint64_t)(since && !request_query(rq, "n") ? LOG_LINES_MAX : request_number(rq, "n"));
+    q->follow = request_number(rq, "follow");
     if (since)
         time_log_text(time_parse(since), q->since);
-    return 0;
 }
 
-int handle_logs(struct request *rq, struct err *err)
+static int logs(struct request *rq, struct err *err)
 {
     const struct app *a;
     struct log_query q = {0};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = read_query(rq, &q, err)) < 0 ||
-        (r = find_process(api_of(rq), a->name, &q, err)) < 0)
+    read_query(rq, &q);
+    if (r < 0 || (r = find_process(api_of(rq), a->name, &q, err)) < 0)
         return r;
     struct log_stream *ls = xcalloc(1, sizeof(*ls));
     ls->follow = q.follow;
@@ -212,3 +204,18 @@ int handle_logs(struct request *rq, struct err *err)
     stream_init(&ls->stream, &ops, rq); /* the request frees it from here on */
     return log_tail_new(&ls->stream, a->name, &q, &ls->tail, err);
 }
+
+/* clang-format off */
+static const char *const sources[] = {"app", "router", "davit", NULL};
+
+const struct route log_routes[] = {
+    ROUTE(GET, "/v1/apps/{app}/logs", logs, VIEWER, "Log lines",
+          QUERY({"n", "how many at most; without it all, if `since` is given", PARAM_NUMBER, .max = LOG_LINES_MAX, .otherwise = 100},
+                {"follow", "1: and those to come, as they come", PARAM_NUMBER, .max = 1},
+                {"process", "web.1, or web: all of a type", .kind = &(const struct text_kind){"^[A-Za-z0-9_-]{1,63}([.][1-9][0-9]{0,8})?$", 0, check_process}},
+                {"source", "only lines from there", .choices = sources},
+                {"since", "RFC 3339: only lines from then on", .kind = &(const struct text_kind){"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z$", 0, check_since}}),
+          STREAM("text/plain")),
+    {0},
+};
+/* clang-format on */

@@ -16,6 +16,7 @@ int main(int argc, char **argv)
     }
     if (str_eq(buf_str(&now), buf_str(&written)))
         return 0;
-    fprintf(stderr, "%s is not what src/api/routes.h says: davit-openapi > %s\n", argv[1], argv[1]);
+    fprintf(stderr, "%s is not what the rows of src/api say: davit-openapi > %s\n", argv[1],
+            argv[1]);
     return 1;
 }

@@ -1,8 +1,7 @@
 /* Releases: list, show, rollback. */
 #include "api/releases.h"
 
-#include "http/body.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 #include "api/view.h"
 #include "os/file.h"
@@ -38,7 +37,7 @@ static const struct release **all_releases(struct api *api, const char *app, siz
     return all;
 }
 
-int handle_releases_list(struct request *rq, struct err *err)
+static int releases_list(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -46,12 +45,19 @@ int handle_releases_list(struct request *rq, struct err *err)
         return r;
     size_t n;
     _cleanup_free_ const struct release **all = all_releases(api_of(rq), a->name, &n);
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (size_t i = 0; i < n; i++)
+    struct page p = page_begin(rq);
+    uint64_t after = INT64_MAX;
+    if (p.after)
+        str_to_u64(str_of(p.after), 0, INT64_MAX, &after, NULL);
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *cursor = xasprintf("%lld", (long long)all[i]->number);
+        if (all[i]->number >= (int64_t)after)
+            continue;
+        if (!page_item(&p, cursor))
+            break;
         add_release(rq, a->name, all[i]);
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    }
+    page_end(&p);
     return 0;
 }
 
@@ -70,12 +76,12 @@ int request_release(struct request *rq, const char *app, const struct release **
         text.ptr++, text.len--;
     int r = str_to_u64(text, 1, INT32_MAX, &n, err);
     if (r < 0)
-        return err_wrap(err, "the release's number");
+        return r;
     *ret = view_release(api_of(rq), app, (int64_t)n);
     return *ret ? 0 : no_such_release(app, (int64_t)n, err);
 }
 
-int handle_releases_show(struct request *rq, struct err *err)
+static int releases_show(struct request *rq, struct err *err)
 {
     const struct app *a;
     const struct release *release;
@@ -221,15 +227,12 @@ static int rollback(struct change *c, void *arg, struct err *err)
     return release_copy(c, &from, &rb->ret_number, err);
 }
 
-int handle_rollback(struct request *rq, struct err *err)
+static int releases_rollback(struct request *rq, struct err *err)
 {
     const struct app *a;
-    _cleanup_(body_release) json_t *body = NULL;
-    struct rollback rb = {0};
+    struct rollback rb = {.to = body_number(rq, "to")};
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
-        (r = body_only(body, err, "to", NULL)) < 0 ||
-        (r = body_int(body, "to", 0, INT32_MAX, 0, &rb.to, err)) < 0)
+    if (r < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
     rb.app = name;
@@ -239,7 +242,19 @@ int handle_rollback(struct request *rq, struct err *err)
     const struct release *made = view_release(api_of(rq), name, rb.ret_number);
     if (!made)
         return no_such_release(name, rb.ret_number, err);
-    rq->status = MHD_HTTP_CREATED;
     reply_noun(&rq->out, NULL, &release_schema, made);
     return 0;
 }
+
+/* clang-format off */
+const struct route release_routes[] = {
+    ROUTE(GET, "/v1/apps/{app}/releases", releases_list, VIEWER, "Releases, newest first", QUERY(PAGED),
+          LIST_OF(release_schema), .inside = &release_status_schema),
+    ROUTE(GET, "/v1/apps/{app}/releases/{n}", releases_show, VIEWER, "One release", ONE(release_schema), .inside = &release_status_schema),
+    ROUTE(POST, "/v1/apps/{app}/rollback", releases_rollback, DEVELOPER, "A new release of an old one",
+          FIELDS({"to", "its number; 0: the last live one before", PARAM_NUMBER, .max = INT32_MAX}), CREATED(release_schema)),
+    ROUTE(GET, "/v1/apps/{app}/releases/{n}/output", release_output, VIEWER,
+          "Follow a release until it is live or failed; trailer Davit-Result", STREAM("text/plain")),
+    {0},
+};
+/* clang-format on */

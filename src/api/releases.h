@@ -22,4 +22,7 @@ int release_copy(struct change *c, const struct release_from *r, int64_t *ret_nu
 int request_release(struct request *rq, const char *app, const struct release **ret,
                     struct err *err);
 
+/* The handler, in follow.c. */
+int release_output(struct request *rq, struct err *err);
+
 #endif

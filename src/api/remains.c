@@ -1,6 +1,6 @@
 #include "api/remains.h"
 
-#include "api/handlers.h"
+#include "api/apps.h"
 #include "git/repo.h"
 #include "http/stream.h"
 #include "api/view.h"
@@ -194,7 +194,7 @@ static const struct stream_ops ops = {.content_type = "text/plain; charset=utf-8
                                       .release = release,
                                       .on_change = true};
 
-int handle_apps_destroy(struct request *rq, struct err *err)
+int apps_destroy(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);

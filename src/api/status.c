@@ -1,5 +1,5 @@
 /* The platform itself: what it is, how much of it there is, and whether it serves. */
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 
 #include "api/openapi.h"
@@ -53,7 +53,7 @@ static void add_remains(struct request *rq)
     reply_close(&rq->out, ']');
 }
 
-int handle_status(struct request *rq, struct err *err)
+static int status(struct request *rq, struct err *err)
 {
     (void)err;
     const struct config *c = api_of(rq)->config;
@@ -73,24 +73,52 @@ int handle_status(struct request *rq, struct err *err)
     return 0;
 }
 
-int handle_stacks_list(struct request *rq, struct err *err)
+static int stacks_list(struct request *rq, struct err *err)
 {
     (void)err;
     const struct stack *s;
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &stack_schema, NULL);
-         (s = mirror_each(&i));)
+    struct page p = page_begin(rq);
+    struct mirror_iter i = page_of(&p, &stack_schema, NULL);
+    while ((s = mirror_each(&i)) && page_item(&p, s->name))
         reply_noun(&rq->out, NULL, &stack_schema, s);
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    page_end(&p);
     return 0;
 }
 
-int handle_openapi(struct request *rq, struct err *err)
+static int openapi(struct request *rq, struct err *err)
 {
     (void)err;
     rq->content_type = "application/yaml";
     openapi_write(&rq->out);
     return 0;
 }
+
+/* clang-format off */
+static const struct schema
+    gateway = {"gateway", .fields = (const struct field[]){
+                   SHOWN(STRING, "state", "ok, starting or failing"),
+                   SHOWN(STRING, "message", "why nobody is served"),
+                   SHOWN(STRING, "hint", "what to do"), {0}}, .doc = "Whether the gateway serves"},
+    removing = {"removing", .fields = (const struct field[]){
+                    SHOWN(STRING, "app", "the app that was destroyed"),
+                    SHOWN(STRING, "waits_for", "which operators are not done with it"), {0}}, .doc = "A removal that goes on"},
+    shown = {"status", .fields = (const struct field[]){
+                 SHOWN(STRING, "version", "of Davit"),
+                 SHOWN(STRING, "user", "who asks"),
+                 SHOWN(STRING, "role", "theirs"),
+                 SHOWN(STRING, "domain", "apps answer at APP.DOMAIN"),
+                 SHOWN(STRING, "listen", "the gateway's address"),
+                 SHOWN(INT, "http_port", "its port for HTTP"),
+                 SHOWN(INT, "https_port", "and for HTTPS"),
+                 SHOWN(INT, "apps", "how many there are"),
+                 SHOWN(INT, "instances", "how many there are"),
+                 {.name = "removing", .of = &removing, .type = FIELD_LIST, .required = true}, {0}}, .doc = "The platform"};
+
+const struct route platform_routes[] = {
+    ROUTE(GET, "/v1/status", status, VIEWER, "Version, counts, whether the gateway serves", ONE(shown), .inside = &gateway, .inside_as = "gateway"),
+    ROUTE(GET, "/v1/stacks", stacks_list, VIEWER, "Stacks and runtimes of this machine, and whether Debian has newer packages",
+          QUERY(PAGED), LIST_OF(stack_schema)),
+    ROUTE(GET, "/v1/openapi.yaml", openapi, VIEWER, "This description, OpenAPI 3.1", STREAM("application/yaml")),
+    {0},
+};
+/* clang-format on */

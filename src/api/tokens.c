@@ -1,13 +1,12 @@
 /* Tokens: 256 random bits, shown once, stored as their SHA-256. */
-#include "http/body.h"
 #include "api/change.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 #include "base/time.h"
 #include "model/names.h"
 
 enum { TOKEN_NAME_MAX = 64 };
-static const int64_t TTL_MAX = 10LL * 366 * 86400;
+#define TTL_MAX (10LL * 366 * 86400)
 
 static bool mine(const struct request *rq, const struct token *t)
 {
@@ -28,19 +27,20 @@ static void add_token(struct buf *b, const char *hash, const struct token *t, co
     reply_close(b, '}');
 }
 
-int handle_tokens_list(struct request *rq, struct err *err)
+static int tokens_list(struct request *rq, struct err *err)
 {
     (void)err;
     const struct token *t;
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &token_schema, NULL);
-         (t = mirror_each(&i));) {
-        if (mine(rq, t))
-            add_token(&rq->out, i.parts[0].ptr, t, NULL);
+    struct page p = page_begin(rq);
+    struct mirror_iter i = page_of(&p, &token_schema, NULL);
+    while ((t = mirror_each(&i))) {
+        if (!mine(rq, t))
+            continue;
+        if (!page_item(&p, i.parts[0].ptr))
+            break;
+        add_token(&rq->out, i.parts[0].ptr, t, NULL);
     }
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    page_end(&p);
     return 0;
 }
 
@@ -49,6 +49,17 @@ struct new_token {
     int64_t ttl;
     struct token ret;
 };
+
+static int check_name(const char *name, struct err *err)
+{
+    size_t n = strlen(name);
+    bool ok = n > 0 && n <= TOKEN_NAME_MAX;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = (unsigned char)name[i] >= ' ' && name[i] != 127;
+    return ok ? 0
+              : err_set(err, ERR_INVALID, "a token's name has 1 to %d printable characters",
+                        TOKEN_NAME_MAX);
+}
 
 static int create(struct change *c, void *arg, struct err *err)
 {
@@ -73,45 +84,19 @@ static int create(struct change *c, void *arg, struct err *err)
     return 0;
 }
 
-static int check_name(const char *name, struct err *err)
-{
-    size_t n = strlen(name);
-    bool ok = n > 0 && n <= TOKEN_NAME_MAX;
-    for (size_t i = 0; ok && i < n; i++)
-        ok = (unsigned char)name[i] >= ' ' && name[i] != 127;
-    return ok ? 0
-              : err_set(err, ERR_INVALID, "a token's name has 1 to %d printable characters",
-                        TOKEN_NAME_MAX);
-}
-
-static int check_ttl(int64_t s, struct err *err)
-{
-    if (s <= TTL_MAX)
-        return 0;
-    return err_set(err, ERR_INVALID, "a token holds for at most ten years, or until it is revoked");
-}
-
 /* Your own, unless the body names somebody else and you are an admin. */
-static int choose_user(struct request *rq, const json_t *body, const char **ret, struct err *err)
+static int choose_user(struct request *rq, const char **ret, struct err *err)
 {
-    *ret = rq->who.user;
-    if (!json_object_get(body, "user"))
-        return 0;
-    int r = body_string(body, "user", ret, err);
-    if (r < 0 || (r = user_name_check(*ret, err)) < 0)
-        return r;
+    const char *other = body_text(rq, "user");
+    *ret = other ? other : rq->who.user;
     return streq(*ret, rq->who.user) ? 0 : identity_need(&rq->who, ROLE_ADMIN, err);
 }
 
-int handle_tokens_create(struct request *rq, struct err *err)
+static int tokens_create(struct request *rq, struct err *err)
 {
-    _cleanup_(body_release) json_t *body = NULL;
-    struct new_token n = {0};
-    int r = body_object(buf_str(&rq->body), &body, err);
-    if (r < 0 || (r = body_only(body, err, "name", "ttl", "user", NULL)) < 0 ||
-        (r = body_string(body, "name", &n.name, err)) < 0 || (r = check_name(n.name, err)) < 0 ||
-        (r = body_int(body, "ttl", 0, INT64_MAX, 0, &n.ttl, err)) < 0 ||
-        (r = check_ttl(n.ttl, err)) < 0 || (r = choose_user(rq, body, &n.user, err)) < 0)
+    struct new_token n = {.name = body_text(rq, "name"), .ttl = body_number(rq, "ttl")};
+    int r = choose_user(rq, &n.user, err);
+    if (r < 0)
         return r;
     uint8_t secret[TOKEN_BYTES];
     char text[2 * TOKEN_BYTES + 1], hash[TOKEN_HASH_LEN + 1];
@@ -122,7 +107,6 @@ int handle_tokens_create(struct request *rq, struct err *err)
     r = change_make(api_of(rq), &rq->who, "token.create", NULL, create, &n, err);
     if (r < 0)
         return r;
-    rq->status = MHD_HTTP_CREATED;
     add_token(&rq->out, hash, &n.ret, text);
     token_release(&n.ret);
     return 0;
@@ -142,7 +126,7 @@ static int drop(struct change *c, void *arg, struct err *err)
     return 0;
 }
 
-int handle_tokens_delete(struct request *rq, struct err *err)
+static int tokens_delete(struct request *rq, struct err *err)
 {
     const char *id = request_param(rq, "id");
     _cleanup_free_ char *key = NULL;
@@ -155,6 +139,29 @@ int handle_tokens_delete(struct request *rq, struct err *err)
         err_set(err, ERR_NOT_FOUND, "you have no token '%.64s'", id);
         return err_hint(err, "davit tokens lists them");
     }
-    rq->status = MHD_HTTP_NO_CONTENT;
     return change_make(api_of(rq), &rq->who, "token.delete", NULL, drop, key, err);
 }
+
+/* clang-format off */
+#define TOKEN                                                                                      \
+    SHOWN(STRING, "id", "the first 12 hex digits of its hash"),                                    \
+    SHOWN(STRING, "user", "whose it is"),                                                          \
+    SHOWN(STRING, "name", "what for"),                                                             \
+    SHOWN(STRING, "created", "when"),                                                              \
+    SHOWN(STRING, "expires", "when it ends; empty: never")
+static const struct schema
+    token_shown = {"token", .fields = (const struct field[]){TOKEN, {0}}, .doc = "A token"},
+    token_created = {"token_created", .fields = (const struct field[]){
+                         SHOWN(STRING, "token", "the token itself, shown this once"), TOKEN, {0}}, .doc = "A new token"};
+
+const struct route token_routes[] = {
+    ROUTE(GET, "/v1/tokens", tokens_list, VIEWER, "Your tokens", QUERY(PAGED), LIST_OF(token_shown)),
+    ROUTE(POST, "/v1/tokens", tokens_create, DEVELOPER, "A new token; shown once",
+          FIELDS({"name", "what for", .kind = &(const struct text_kind){"^[^\\x00-\\x1f\\x7f]+$", TOKEN_NAME_MAX, check_name}, .required = true},
+                 {"ttl", "seconds; 0: until it is revoked", PARAM_NUMBER, .max = TTL_MAX},
+                 {"user", "for somebody else, by an admin", .kind = &kind_user}),
+          CREATED(token_created)),
+    ROUTE(DELETE, "/v1/tokens/{id}", tokens_delete, VIEWER, "Revoke a token", NOTHING),
+    {0},
+};
+/* clang-format on */

@@ -1,21 +1,18 @@
 /* Users: who there is, and with which role. */
-#include "http/body.h"
 #include "api/change.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/reply.h"
 #include "model/names.h"
 
-int handle_users_list(struct request *rq, struct err *err)
+static int users_list(struct request *rq, struct err *err)
 {
     (void)err;
     const struct user *u;
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
-    for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &user_schema, NULL);
-         (u = mirror_each(&i));)
+    struct page p = page_begin(rq);
+    struct mirror_iter i = page_of(&p, &user_schema, NULL);
+    while ((u = mirror_each(&i)) && page_item(&p, u->name))
         reply_noun(&rq->out, NULL, &user_schema, u);
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    page_end(&p);
     return 0;
 }
 
@@ -43,15 +40,12 @@ static int put(struct change *c, void *arg, struct err *err)
     return 0;
 }
 
-static int role_called(const char *text, int *ret, struct err *err)
+static int role_called(const char *text)
 {
-    for (int i = 0; role_names[i]; i++)
-        if (streq(role_names[i], text)) {
-            *ret = i;
-            return 0;
-        }
-    return err_set(err, ERR_INVALID, "there is no role '%.40s', only viewer, developer and admin",
-                   text);
+    int role = 0;
+    while (!streq(role_names[role], text))
+        role++;
+    return role;
 }
 
 /* Whoever is root on the machine is admin anyway; saying otherwise would only mislead. */
@@ -60,17 +54,11 @@ static int check_not_root(const char *name, struct err *err)
     return streq(name, "root") ? err_set(err, ERR_INVALID, "root is always an admin") : 0;
 }
 
-int handle_users_put(struct request *rq, struct err *err)
+static int users_put(struct request *rq, struct err *err)
 {
-    _cleanup_(body_release) json_t *body = NULL;
-    struct wish w = {.name = request_param(rq, "user")};
-    const char *role;
-    int r = user_name_check(w.name, err);
-    if (r < 0 || (r = check_not_root(w.name, err)) < 0 ||
-        (r = body_object(buf_str(&rq->body), &body, err)) < 0 ||
-        (r = body_only(body, err, "role", NULL)) < 0 ||
-        (r = body_string(body, "role", &role, err)) < 0 ||
-        (r = role_called(role, &w.role, err)) < 0)
+    struct wish w = {.name = request_param(rq, "user"), .role = role_called(body_text(rq, "role"))};
+    int r = check_not_root(w.name, err);
+    if (r < 0)
         return r;
     r = change_make(api_of(rq), &rq->who, "user.put", NULL, put, &w, err);
     if (r == 0)
@@ -100,12 +88,20 @@ static int drop(struct change *c, void *arg, struct err *err)
     return 0;
 }
 
-int handle_users_delete(struct request *rq, struct err *err)
+static int users_delete(struct request *rq, struct err *err)
 {
     const char *name = request_param(rq, "user");
-    int r = user_name_check(name, err);
-    if (r < 0 || (r = check_not_root(name, err)) < 0)
-        return r;
-    rq->status = MHD_HTTP_NO_CONTENT;
-    return change_make(api_of(rq), &rq->who, "user.delete", NULL, drop, (void *)name, err);
+    int r = check_not_root(name, err);
+    return r < 0 ? r
+                 : change_make(api_of(rq), &rq->who, "user.delete", NULL, drop, (void *)name, err);
 }
+
+/* clang-format off */
+const struct route user_routes[] = {
+    ROUTE(GET, "/v1/users", users_list, VIEWER, "All users", QUERY(PAGED), LIST_OF(user_schema)),
+    ROUTE(PUT, "/v1/users/{user}", users_put, ADMIN, "Add a user, or change their role",
+          FIELDS({"role", "what they may do", .choices = role_names, .required = true}), ONE(user_schema)),
+    ROUTE(DELETE, "/v1/users/{user}", users_delete, ADMIN, "Remove a user and their tokens", NOTHING),
+    {0},
+};
+/* clang-format on */

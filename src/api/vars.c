@@ -1,15 +1,14 @@
 /* Config variables: each change is a new revision, and where something is deployed a new release
  * with it. */
-#include "http/body.h"
 #include "api/change.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "api/releases.h"
 #include "http/reply.h"
 #include "api/view.h"
 #include "model/names.h"
 #include "operator/current.h"
 
-int handle_config_get(struct request *rq, struct err *err)
+static int config_get(struct request *rq, struct err *err)
 {
     const struct app *a;
     int r = request_app(rq, &a, err);
@@ -26,23 +25,6 @@ struct patch {
     bool release;       /* make one */
     int64_t ret_release;
 };
-
-static int check_patch(const json_t *body, struct err *err)
-{
-    const char *name;
-    json_t *value;
-    int r;
-    json_object_foreach((json_t *)body, name, value)
-    {
-        if ((r = config_name_check(name, err)) < 0)
-            return r;
-        if (!json_is_string(value) && !json_is_null(value))
-            return err_set(err, ERR_INVALID, "'%s' must be a string, or null to unset it", name);
-    }
-    if (!json_object_size(body))
-        return err_set(err, ERR_INVALID, "the body names no variable");
-    return 0;
-}
 
 static int check_size(const struct map *vars, struct err *err)
 {
@@ -141,17 +123,14 @@ static int patch(struct change *c, void *arg, struct err *err)
     return r < 0 ? r : !changed && !p->ret_release;
 }
 
-int handle_config_set(struct request *rq, struct err *err)
+static int config_set(struct request *rq, struct err *err)
 {
     const struct app *a;
-    _cleanup_(body_release) json_t *body = NULL;
-    uint64_t restart;
     int r = request_app(rq, &a, err);
-    if (r < 0 || (r = request_number(rq, "restart", 0, 1, 1, &restart, err)) < 0 ||
-        (r = body_object(buf_str(&rq->body), &body, err)) < 0 || (r = check_patch(body, err)) < 0)
+    if (r < 0)
         return r;
     _cleanup_free_ char *name = xstrdup(a->name);
-    struct patch p = {.app = name, .body = body, .release = restart};
+    struct patch p = {.app = name, .body = rq->json, .release = request_number(rq, "restart")};
     r = change_make(api_of(rq), &rq->who, "config.set", name, patch, &p, err);
     if (r < 0)
         return r;
@@ -162,3 +141,20 @@ int handle_config_set(struct request *rq, struct err *err)
     reply_close(&rq->out, '}');
     return 0;
 }
+
+/* clang-format off */
+static const struct schema config_set_reply = {
+    "config_set", .fields = (const struct field[]){
+        SHOWN(INT, "release", "the release that was made; 0: none"),
+        SHOWN(MAP, "vars", "all variables"), {0}}, .doc = "A change of variables"};
+
+const struct route config_routes[] = {
+    ROUTE(GET, "/v1/apps/{app}/config", config_get, DEVELOPER, "Config variables", .status = MHD_HTTP_OK, .reply = REPLY_TEXTS),
+    ROUTE(PATCH, "/v1/apps/{app}/config", config_set, DEVELOPER, "Set and unset (null)",
+          QUERY({"restart", "0 makes no release: the next one has it", PARAM_NUMBER, .max = 1, .otherwise = 1}),
+          FIELDS({"variable", "its value; null unsets it", PARAM_TEXT, .any = true, .nullable = true,
+                  .names = &(const struct text_kind){"^(?!PORT$|DAVIT_)[A-Za-z_][A-Za-z0-9_]*$", 0, config_name_check}}),
+          ONE(config_set_reply)),
+    {0},
+};
+/* clang-format on */

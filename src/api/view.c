@@ -1,6 +1,5 @@
 #include "api/view.h"
 
-#include "model/names.h"
 #include "operator/current.h"
 
 const struct app *view_app(struct api *api, const char *app)
@@ -12,9 +11,6 @@ const struct app *view_app(struct api *api, const char *app)
 int request_app(struct request *rq, const struct app **ret, struct err *err)
 {
     const char *name = request_param(rq, "app");
-    int r = app_name_check(name, err);
-    if (r < 0)
-        return r;
     *ret = view_app(api_of(rq), name);
     if (*ret)
         return 0;

@@ -10,7 +10,7 @@
 #include "os/file.h"
 #include "wire/url.h"
 
-enum { CALL_TIMEOUT_MS = 60000 };
+enum { CALL_TIMEOUT_MS = 60000, PAGE_ITEMS = 1000 };
 
 void client_free(struct client *c)
 {
@@ -157,8 +157,8 @@ static int send(struct cli *cli, struct http_request *q, const char *path,
     return r < 0 ? unreachable(c, r, err) : 0;
 }
 
-int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
-             struct err *err)
+static int call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
+                struct err *err)
 {
     _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     struct http_request q = {.method = method,
@@ -179,6 +179,39 @@ int api_call(struct cli *cli, const char *method, const char *path, json_t *body
         return err_set(err, ERR_INVALID, "the answer is not JSON: %s", why.text);
     *ret = doc;
     return 0;
+}
+
+/* The further pages of a list, behind what is there of it. */
+static int add_pages(struct cli *cli, const char *path, json_t *list, struct err *err)
+{
+    const char *next;
+    int r = 0;
+    while (r == 0 && (next = json_string_value(json_object_get(list, "next")))) {
+        _cleanup_free_ char *after = api_path("after=%", next),
+                            *url = xasprintf("%s%c%s&limit=%d", path, strchr(path, '?') ? '&' : '?',
+                                             after, PAGE_ITEMS);
+        json_auto_t *page = NULL;
+        json_object_del(list, "next");
+        if ((r = call(cli, "GET", url, NULL, &page, err)) < 0)
+            break;
+        json_array_extend(json_object_get(list, "items"), json_object_get(page, "items"));
+        if (json_object_get(page, "next"))
+            json_object_set(list, "next", json_object_get(page, "next"));
+    }
+    return r;
+}
+
+int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
+             struct err *err)
+{
+    json_t *doc = NULL;
+    int r = call(cli, method, path, body, ret ? &doc : NULL, err);
+    if (r == 0 && doc)
+        r = add_pages(cli, path, doc, err);
+    if (r == 0 && ret)
+        *ret = TAKE_PTR(doc);
+    json_decref(doc);
+    return r;
 }
 
 int app_call(struct cli *cli, const char *method, const char *pattern, json_t *body, json_t **ret,

@@ -24,7 +24,7 @@ char *client_socket(const struct cli *cli);
 char *api_path(const char *pattern, ...);
 
 /* One call. `body` (may be NULL) is not taken. *ret (may be NULL) is the answer's document, the
- * caller's; null for an empty one. */
+ * caller's; null for an empty one. A list comes whole, however many pages it has. */
 int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret,
              struct err *err);
 /* The same without a body or an answer that matters. */

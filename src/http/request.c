@@ -1,5 +1,6 @@
 #include "http/request.h"
 
+#include "http/body.h"
 #include "http/fdwatch.h"
 #include "http/internal.h"
 
@@ -38,6 +39,7 @@ void request_free(struct request *rq)
         free(rq->params[i]);
     identity_release(&rq->who);
     buf_release(&rq->body);
+    json_decref(rq->json);
     buf_release(&rq->out);
     free(rq->header_value);
     free(rq->method);
@@ -75,19 +77,36 @@ const char *request_query(struct request *rq, const char *name)
 
 const char *request_param(struct request *rq, const char *name)
 {
-    return rq->params[route_param(rq->route, name)];
+    size_t i = route_param(rq->route, name);
+    if (i == ROUTE_PARAMS_MAX)
+        abort(); /* a bug of the handler */
+    return rq->params[i];
 }
 
-int request_number(struct request *rq, const char *name, uint64_t min, uint64_t max,
-                   uint64_t otherwise, uint64_t *ret, struct err *err)
+int64_t request_number(struct request *rq, const char *name)
 {
+    const struct param *p = param_find(rq->route->query, name);
     const char *text = request_query(rq, name);
-    if (!text) {
-        *ret = otherwise;
-        return 0;
-    }
-    int r = str_to_u64(str_of(text), min, max, ret, err);
-    return r < 0 ? err_wrap(err, "query parameter '%s'", name) : 0;
+    uint64_t n;
+    if (!text || str_to_u64(str_of(text), (uint64_t)p->min, (uint64_t)p->max, &n, NULL) < 0)
+        return p->otherwise;
+    return (int64_t)n;
+}
+
+const char *body_text(const struct request *rq, const char *name)
+{
+    return json_string_value(json_object_get(rq->json, name));
+}
+
+int64_t body_number(const struct request *rq, const char *name)
+{
+    const json_t *v = json_object_get(rq->json, name);
+    return v ? json_integer_value(v) : param_find(rq->route->fields, name)->otherwise;
+}
+
+bool body_flag(const struct request *rq, const char *name)
+{
+    return json_is_true(json_object_get(rq->json, name));
 }
 
 int request_socket(const struct request *rq)
@@ -160,7 +179,50 @@ static int gather(struct request *rq, const char *data, size_t n, size_t *ret_ta
     return 0;
 }
 
-static int call_handler(struct request *rq, struct err *err) { return rq->route->handler(rq, err); }
+static int call_handler(struct request *rq, struct err *err)
+{
+    const struct param *fields = rq->route->fields;
+    int r = fields ? body_object(buf_str(&rq->body), &rq->json, err) : 0;
+    if (r < 0 || (fields && (r = param_check_body(fields, rq->json, err)) < 0))
+        return r;
+    return rq->route->handler(rq, err);
+}
+
+static int check_path(const struct request *rq, struct err *err)
+{
+    const struct param *p = rq->group->params;
+    int r = 0;
+    for (size_t i; r == 0 && p && p->name; p++)
+        if ((i = route_param(rq->route, p->name)) < ROUTE_PARAMS_MAX)
+            r = param_check_text(p, rq->params[i], err);
+    return r;
+}
+
+struct query_check {
+    const struct param *query;
+    struct err *err;
+    int r;
+};
+
+static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+    (void)kind;
+    struct query_check *c = cls;
+    const struct param *p = param_find(c->query, name);
+    if (!p)
+        c->r = err_set(c->err, ERR_INVALID, "there is no query parameter '%.40s' here", name);
+    else if ((c->r = param_check_text(p, value ? value : "", c->err)) < 0)
+        c->r = err_wrap(c->err, "query parameter '%s'", name);
+    return c->r < 0 ? MHD_NO : MHD_YES;
+}
+
+static int check_query(struct request *rq, struct err *err)
+{
+    struct query_check c = {.query = rq->route->query, .err = err};
+    MHD_get_connection_values(rq->connection, MHD_GET_ARGUMENT_KIND, check_argument, &c);
+    return c.r;
+}
 
 static bool fail(struct request *rq)
 {
@@ -201,6 +263,9 @@ static int admit(struct request *rq, struct err *err)
         (r = route_find(rq->group, rq->method, rq->path, &rq->route, rq->params, err)) < 0 ||
         (r = identity_need(&rq->who, rq->route->role, err)) < 0)
         return r;
+    if ((r = check_path(rq, err)) < 0 || (r = check_query(rq, err)) < 0)
+        return r;
+    rq->status = rq->route->status;
     rq->receive = gather;
     rq->finish = call_handler;
     return rq->route->open ? rq->route->open(rq, err) : 0;

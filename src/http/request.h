@@ -36,6 +36,7 @@ struct request {
     void (*release)(struct request *rq); /* frees `state` */
     void *state;
     struct buf body;
+    json_t *json; /* the body, where the route has fields */
 
     /* The answer: `out` with `status` and `content_type`, or a stream. */
     unsigned status;
@@ -58,9 +59,12 @@ const char *request_header(struct request *rq, const char *name); /* NULL: none 
 const char *request_query(struct request *rq,
                           const char *name); /* NULL: none; "" without a value */
 const char *request_param(struct request *rq, const char *name); /* what stood for {name} */
-/* A whole number from the query within the range, else `otherwise` if it isn't there. */
-int request_number(struct request *rq, const char *name, uint64_t min, uint64_t max,
-                   uint64_t otherwise, uint64_t *ret, struct err *err);
+/* A number of the query as the row declares it. */
+int64_t request_number(struct request *rq, const char *name);
+/* Fields of the body, checked as the row declares them. */
+const char *body_text(const struct request *rq, const char *name); /* NULL: not there, or null */
+int64_t body_number(const struct request *rq, const char *name);
+bool body_flag(const struct request *rq, const char *name);
 int request_door(const struct request *rq);        /* httpd_listen's number */
 int request_socket(const struct request *rq);      /* the connection's descriptor */
 uv_loop_t *request_loop(const struct request *rq); /* for what it waits for */

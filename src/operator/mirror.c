@@ -163,6 +163,13 @@ struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const 
     return i;
 }
 
+void mirror_skip(struct mirror_iter *i, const char *key)
+{
+    size_t at = lower_bound(i->mirror, key);
+    at += at < i->mirror->n && streq(i->mirror->entries[at].key, key);
+    i->at = MIN(MAX(i->at, at), i->end);
+}
+
 bool mirror_next(struct mirror_iter *i)
 {
     while (i->at < MIN(i->end, i->mirror->n)) {

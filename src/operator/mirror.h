@@ -38,6 +38,8 @@ struct mirror_iter {
 };
 struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const char *first);
 struct mirror_iter mirror_iter(struct mirror *m, const char *prefix);
+/* Goes on behind that key, be it there or not. */
+void mirror_skip(struct mirror_iter *i, const char *key);
 bool mirror_next(struct mirror_iter *i);
 const void *mirror_value(struct mirror_iter *i, const struct schema *s);
 /* The next value of the noun that decodes; NULL: there is none. */

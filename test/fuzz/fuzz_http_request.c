@@ -1,6 +1,6 @@
 /* What the api parses itself of a request: the JSON body, the Authorization header, the path. */
 #include "api/auth.h"
-#include "api/handlers.h"
+#include "api/routes.h"
 #include "http/body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -1,6 +1,8 @@
 /* The api over its sockets: apps, who may what, config, releases, the audit log, bad input. */
 #include "test_api_fixture.h"
 
+#include <jansson.h>
+
 #include <nettle/sha2.h>
 #include <poll.h>
 #include <signal.h>
@@ -109,6 +111,9 @@ static void test_bad_input(void **state)
         {"DELETE", "/v1/tokens/abc", NULL, 404},
         {"GET", "/v1/events?n=100000", NULL, 400},
         {"PUT", "/v1/apps", "{}", 405},
+        {"GET", "/v1/apps?limt=1", NULL, 400},
+        {"GET", "/v1/apps?limit=0", NULL, 400},
+        {"GET", "/v1/apps?limit=1001", NULL, 400},
         {"GET", "/v2", NULL, 404},
         {"GET", "/git/bad.git/HEAD", NULL, 404},
         {"GET", "/git/bad.git/info/refs", NULL, 404},
@@ -125,6 +130,81 @@ static void test_bad_input(void **state)
             assert_true(*field(r, "code") && *field(r, "message"));
     }
     destroy_app("bad");
+}
+
+/* Goes through a list page by page from a cursor on; the values of `name` in its items, a comma
+ * behind each. */
+static void add_pages(const char *path, const char *after, int limit, const char *name,
+                      struct buf *ret)
+{
+    _cleanup_free_ char *next = xstrdup(after);
+    for (int pages = 0; next; pages++) {
+        assert_true(pages < 10);
+        _cleanup_free_ char *url =
+            xasprintf("%s?limit=%d%s%s", path, limit, *next ? "&after=" : "", next);
+        const struct reply *r = local("GET", url, NULL);
+        json_t *doc = json_loads(r->body.ptr, 0, NULL), *item;
+        size_t i;
+        assert_int_equal(r->status, 200);
+        assert_in_range(json_array_size(json_object_get(doc, "items")), 0, limit);
+        json_array_foreach(json_object_get(doc, "items"), i, item)
+        {
+            const json_t *v = json_object_get(item, name);
+            if (json_is_string(v))
+                buf_addf(ret, "%s,", json_string_value(v));
+            else
+                buf_addf(ret, "%lld,", (long long)json_integer_value(v));
+        }
+        free(next);
+        next = json_object_get(doc, "next")
+                   ? xstrdup(json_string_value(json_object_get(doc, "next")))
+                   : NULL;
+        json_decref(doc);
+    }
+}
+
+static void test_a_list_comes_in_pages(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"page", "page-a", "page-b", "pagea", "pageb"};
+    static const struct {
+        const char *type, *id;
+        int64_t index;
+    } instances[] = {{"web", "v1.g0.1", 1},
+                     {"web", "v1.g0.2", 2},
+                     {"web", "v1.g0.10", 10},
+                     {"web", "v2.g0.1", 1},
+                     {"clock", "v1.g0.1", 1}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        _cleanup_free_ char *body = xasprintf("{\"name\":\"%s\"}", names[i]);
+        assert_int_equal(local("POST", "/v1/apps", body)->status, 201);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(instances); i++) {
+        struct instance in = {.app = (char *)"page",
+                              .type = (char *)instances[i].type,
+                              .id = (char *)instances[i].id,
+                              .index = instances[i].index,
+                              .release = 1};
+        _cleanup_free_ char *key = key_instance("page", in.type, in.id);
+        put(key, &instance_schema, &in);
+    }
+    wait_until(strstr(local("GET", "/v1/apps/page/ps", NULL)->body.ptr, "clock"));
+    for (int64_t n = 1; n <= 3; n++) {
+        _cleanup_free_ char *key = key_release("page", n);
+        put(key, &release_schema, &(struct release){.number = n, .image = (char *)"sha256:aaaa"});
+    }
+    wait_until(strstr(local("GET", "/v1/apps/page/releases", NULL)->body.ptr, "\"number\":3"));
+    for (int limit = 1; limit <= 6; limit++) {
+        _cleanup_(buf_release) struct buf apps = BUF_INIT, ids = BUF_INIT, releases = BUF_INIT;
+        add_pages("/v1/apps", "p", limit, "name", &apps);
+        assert_string_equal(apps.ptr, "page,page-a,page-b,pagea,pageb,");
+        add_pages("/v1/apps/page/ps", "", limit, "id", &ids);
+        assert_string_equal(ids.ptr, "v1.g0.1,v1.g0.1,v2.g0.1,v1.g0.2,v1.g0.10,");
+        add_pages("/v1/apps/page/releases", "", limit, "number", &releases);
+        assert_string_equal(releases.ptr, "3,2,1,");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        destroy_app(names[i]);
 }
 
 /* A NUL ended the path where it was decoded, and another app's request was answered. */
@@ -151,7 +231,8 @@ static void test_control_characters_in_urls(void **state)
         if (r->status != 400)
             fail_msg("%s %s: %d %s", cases[i].method, cases[i].path, r->status, r->body.ptr);
     }
-    assert_int_equal(local("GET", "/v1/apps/%65sc?a=%2500&b=%e2%82%ac", NULL)->status, 200);
+    assert_int_equal(local("GET", "/v1/apps/%65sc", NULL)->status, 200);
+    assert_int_equal(local("GET", "/v1/apps?after=%2500%e2%82%ac", NULL)->status, 200);
     destroy_app("esc");
 }
 
@@ -756,6 +837,7 @@ int main(void)
         cmocka_unit_test(test_app_from_birth_to_end),
         cmocka_unit_test(test_remains),
         cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_a_list_comes_in_pages),
         cmocka_unit_test(test_control_characters_in_urls),
         cmocka_unit_test(test_large_bodies),
         cmocka_unit_test(test_tokens),

@@ -2,6 +2,7 @@
 #include "cm.h"
 
 #include "http/body.h"
+#include "http/param.h"
 #include "http/reply.h"
 #include "model/nouns.h"
 
@@ -53,30 +54,70 @@ static void test_a_body_nests_only_so_deep(void **state)
     }
 }
 
-static void test_each_field_is_checked(void **state)
+static int even_length(const char *text, struct err *err)
+{
+    return strlen(text) % 2 ? err_set(err, ERR_INVALID, "its length is odd") : 0;
+}
+
+static const struct text_kind even = {.check = even_length};
+
+static void test_a_body_has_the_fields_its_route_declares(void **state)
 {
     (void)state;
-    _cleanup_(body_release) json_t *body = NULL;
-    struct err err;
-    const char *text;
-    int64_t n;
-    bool on;
-    assert_int_equal(body_object(STR("{\"name\":\"x\",\"n\":7,\"on\":false}"), &body, &err), 0);
-    assert_int_equal(body_only(body, &err, "name", "n", "on", NULL), 0);
-    assert_int_equal(body_only(body, &err, "name", "on", NULL), -ERR_INVALID);
-    assert_non_null(strstr(err.msg, "'n'"));
-    assert_int_equal(body_string(body, "name", &text, &err), 0);
-    assert_string_equal(text, "x");
-    assert_int_equal(body_string(body, "n", &text, &err), -ERR_INVALID);
-    assert_int_equal(body_string(body, "other", &text, &err), -ERR_INVALID);
-    assert_int_equal(body_int(body, "n", 0, 7, 1, &n, &err), 0);
-    assert_int_equal(n, 7);
-    assert_int_equal(body_int(body, "n", 0, 6, 1, &n, &err), -ERR_INVALID);
-    assert_int_equal(body_int(body, "other", 0, 6, 1, &n, &err), 0);
-    assert_int_equal(n, 1);
-    assert_int_equal(body_bool(body, "on", &on, &err), 0);
-    assert_false(on);
-    assert_int_equal(body_bool(body, "name", &on, &err), -ERR_INVALID);
+    static const char *const colours[] = {"red", "green", NULL};
+    static const struct param fields[] = {
+        {"name", "", .kind = &even, .required = true},
+        {"n", "", PARAM_NUMBER, .min = 1, .max = 7},
+        {"on", "", PARAM_FLAG},
+        {"colour", "", .choices = colours, .nullable = true},
+        {0},
+    };
+    static const struct {
+        const char *body, *complaint; /* complaint NULL: fine */
+    } cases[] = {
+        {"{\"name\":\"xx\"}", NULL},
+        {"{\"name\":\"xx\",\"n\":7,\"on\":false,\"colour\":\"green\"}", NULL},
+        {"{\"name\":\"xx\",\"colour\":null}", NULL},
+        {"{}", "'name' is missing"},
+        {"{\"name\":\"x\"}", "'name': its length is odd"},
+        {"{\"name\":null}", "'name': a string is needed"},
+        {"{\"name\":5}", "'name': a string is needed"},
+        {"{\"name\":\"xx\",\"more\":1}", "no field 'more'"},
+        {"{\"name\":\"xx\",\"n\":0}", "'n': a whole number from 1 to 7"},
+        {"{\"name\":\"xx\",\"n\":8}", "'n': a whole number from 1 to 7"},
+        {"{\"name\":\"xx\",\"n\":1.5}", "'n': a whole number"},
+        {"{\"name\":\"xx\",\"on\":1}", "'on': true or false"},
+        {"{\"name\":\"xx\",\"colour\":\"blue\"}", "'blue' is none of red, green"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(body_release) json_t *body = NULL;
+        struct err err = {0};
+        assert_ok(body_object(str_of(cases[i].body), &body, &err), err);
+        assert_int_equal(param_check_body(fields, body, &err),
+                         cases[i].complaint ? -ERR_INVALID : 0);
+        if (cases[i].complaint)
+            assert_contains(err.msg, cases[i].complaint);
+    }
+}
+
+static void test_a_body_of_any_names_has_at_least_one(void **state)
+{
+    (void)state;
+    static const struct param fields[] = {
+        {"thing", "", PARAM_NUMBER, .any = true, .names = &even, .max = 9}, {0}};
+    static const struct {
+        const char *body;
+        int result;
+    } cases[] = {{"{\"ab\":1,\"cd\":9}", 0},
+                 {"{}", -ERR_INVALID},
+                 {"{\"ab\":10}", -ERR_INVALID},
+                 {"{\"abc\":1}", -ERR_INVALID}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(body_release) json_t *body = NULL;
+        struct err err = {0};
+        assert_ok(body_object(str_of(cases[i].body), &body, &err), err);
+        assert_int_equal(param_check_body(fields, body, &err), cases[i].result);
+    }
 }
 
 static void test_a_reply_is_valid_json(void **state)
@@ -108,7 +149,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_body_is_one_json_object),
         cmocka_unit_test(test_a_body_nests_only_so_deep),
-        cmocka_unit_test(test_each_field_is_checked),
+        cmocka_unit_test(test_a_body_has_the_fields_its_route_declares),
+        cmocka_unit_test(test_a_body_of_any_names_has_at_least_one),
         cmocka_unit_test(test_a_reply_is_valid_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
