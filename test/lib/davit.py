@@ -69,7 +69,7 @@ def free_network():
     raise AssertionError("no free network")
 
 
-_stage = None
+_stage, removals = None, []
 
 
 def stage():
@@ -197,6 +197,16 @@ class Davit:
             subprocess.run([self.davitd, "--root", self.root, "stacks"], env=self.env, check=True)
             self._keep_images()
 
+    def _new_refs(self):
+        """Those of stacks and runtimes that the cache hasn't, or has of another recipe."""
+        found = []
+        for ref in (self.state / "images/refs").glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if (CACHE / "images/refs" / ref.name).read_text() == ref.read_text():
+                    continue
+            found.append(ref.name)
+        return found
+
     def _fetch_images(self, copied):
         ours, kept = self.state / "images", CACHE / "images"
         needed = _needed(kept, copied)
@@ -206,9 +216,7 @@ class Davit:
     def _keep_images(self):
         """Stacks and runtimes made in this root, for the first time or by a new recipe, serve the next one too."""
         ours, kept = self.state / "images", CACHE / "images"
-        digests = lambda images: {r.name: r.read_text() for r in images.glob("refs/*")}
-        known = digests(kept)
-        if new := [name for name, digest in digests(ours).items() if known.get(name) != digest]:
+        if new := self._new_refs():
             needed = _needed(ours, new)
             _add(kept, needed - (_there(kept) - {f"refs/{name}" for name in new}), ours)
             _remove(kept, _there(kept) - _needed(kept))
@@ -260,13 +268,14 @@ class Davit:
             if self.process and self.process.poll() is None:
                 self.stop()
             subprocess.run([self.davitd, "--root", self.root, "teardown"], env=self.env, check=True, timeout=120)
-            with _cache_lock():
-                self._keep_images()
+            if self._new_refs():
+                with _cache_lock():
+                    self._keep_images()
             left = wait_for_nothing(self)
             assert not left, f"left behind: {left}"
             self._leave_images()
         finally:
-            subprocess.run(["rm", "-rf", "--one-file-system", self.root])
+            removals.append(subprocess.Popen(["rm", "-rf", "--one-file-system", self.root]))  # nobody need wait for it
             self._claim.close()
 
     def __enter__(self):
