@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Fails when the manual misses something that the tables of the code have: a verb, a setting, its default or bounds, an operator;
-when tools/packages doesn't install what operators need; when a link leads nowhere; or when any tracked file
-holds what a merge left undecided."""
+when tools/packages doesn't install what operators need; when an example of CONTRIBUTING.md isn't the one that is built, or no
+longer applies; when a link leads nowhere; or when any tracked file holds what a merge left undecided."""
 
 import pathlib
 import re
@@ -35,6 +35,17 @@ def rows(pattern):
         yield from re.findall("^" + pattern + "$", re.sub(r"\n +", " ", table.read_text()), re.M)
 
 
+def examples():
+    """The worked examples of CONTRIBUTING.md are the patches that `tools/test examples` builds."""
+    page = (TOP / "CONTRIBUTING.md").read_text()
+    for patch in sorted((TOP / "test/examples").glob("*.patch")):
+        if f"```diff\n{patch.read_text()}```\n" not in page:
+            yield f"CONTRIBUTING.md does not show {patch.relative_to(TOP)} as it is"
+        done = subprocess.run(["git", "apply", "--check", patch], cwd=TOP, text=True, capture_output=True)
+        if done.returncode:
+            yield f"{patch.relative_to(TOP)} does not apply any more: {done.stderr.strip()}"
+
+
 def dead_links():
     for page in [*DOCS.glob("*.md"), TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "ARCHITECTURE.md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
@@ -63,6 +74,6 @@ def undecided():
                 yield f"{name.decode()}:{number} is the mark of a merge: {line[:40].decode(errors='replace')}"
 
 
-found = [*missing(), *packages(), *dead_links(), *undecided()]
+found = [*missing(), *packages(), *examples(), *dead_links(), *undecided()]
 print("\n".join(found) or "the manual has it all")
 sys.exit(1 if found else 0)
