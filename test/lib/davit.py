@@ -34,7 +34,8 @@ SPARE = CACHE / "spare"
 
 
 def wait_for(condition, what, seconds=30.0):
-    """The condition's first true value; AssertionError after `seconds`."""
+    """The condition's first true value; AssertionError after `seconds`. Looks again and again, as most of what tests wait
+    for tells nobody: the only place where they do."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -430,8 +431,7 @@ def leftovers(davit):
 
 
 def wait_for_nothing(davit, seconds=10):
-    deadline = time.monotonic() + seconds
-    while (left := leftovers(davit)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
-
+    """What is left in spite of it."""
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: not leftovers(davit), "nothing left", seconds)
+    return leftovers(davit)

@@ -171,7 +171,7 @@ class Machine:
         while self.qemu.poll() is None and time.monotonic() < deadline:
             if "Linux version" in self.console():
                 return True
-            time.sleep(0.1)
+            time.sleep(0.1)  # a console is a file that grows
         print(f"{self.accel} can't run Debian's kernel here", flush=True)
         return False
 
@@ -212,14 +212,14 @@ class Machine:
         deadline = time.monotonic() + 600
         while (now := self.run("cat /proc/sys/kernel/random/boot_id", ok=False, timeout=10)) in ("", before):
             assert time.monotonic() < deadline, f"no new boot: {now!r}\n{self.console()[-2000:]}"
-            time.sleep(1)
+            time.sleep(1)  # between tries to reach it
         self._wait_for_ssh()
 
     def _wait_for_ssh(self):
         deadline = time.monotonic() + 1800  # where others are at work, too, QEMU gets little of the CPUs
         while not self.run("systemctl is-system-running --wait", ok=False, timeout=300):
             assert self.qemu.poll() is None and time.monotonic() < deadline, f"it doesn't come up: {self.console()[-2000:]}"
-            time.sleep(1)
+            time.sleep(1)  # between tries to reach it
 
     def close(self):
         self.power_off()
@@ -259,7 +259,7 @@ class Machine:
         deadline = time.monotonic() + seconds
         while not (said := self.run(f"{{ {command}; }} && echo yes", ok=False, timeout=60)).endswith("yes"):
             assert time.monotonic() < deadline, f"{command}: not within {seconds} s: {said}"
-            time.sleep(0.5)
+            time.sleep(0.5)  # between tries: the command is anything
 
     def copy_project(self):
         """This checkout and what was built from it, to the same places: the same Debian, so nothing is compiled again."""

@@ -12,8 +12,9 @@ from gateway import Gateway  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)  # of a shell's background job it is ignored, and what it starts inherits that
 
 
-# The files that take longest, longest first: what begins last shall be short.
-LONG = ["test_build_images", "test_build", "test_build_walls", "test_network", "test_collection", "test_bad_input"]
+# What begins last shall be short. The first four workers take a file each of the first four, and then of the next four.
+LONG = ["test_build_images", "test_bad_input", "test_network", "test_build", "test_gateway_timeouts", "test_languages",
+        "test_collection", "test_gateway_swaps", "test_build_walls", "test_push", "test_shim", "test_daemon", "test_disk_full"]
 
 
 def pytest_configure(config):

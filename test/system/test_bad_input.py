@@ -29,12 +29,12 @@ def refused(davit, folder, *expected):
     return done.stderr
 
 
-def test_no_known_language(davit):
+def test_sources_of_no_known_language_are_refused(davit):
     folder = create(davit, "nothing", {"README": "just words\n"})
     refused(davit, folder, " !     ", "pre-receive hook declined", "package.json")
 
 
-def test_no_process(davit):
+def test_sources_without_a_process_are_refused(davit):
     folder = create(davit, "noproc", {"Makefile": "all:\n\ttrue\n"})
     refused(davit, folder, "Procfile")
 
@@ -44,13 +44,13 @@ def test_no_process(davit):
     ("web: a\n\nweb: b\n", "Procfile, line 3, column 1"),
     ("", "Procfile"),
 ])
-def test_malformed_procfile(davit, text, expected):
+def test_a_malformed_procfile_is_refused(davit, text, expected):
     name = f"proc{abs(hash(text)) % 1000}"
     folder = create(davit, name, {**apps.web(), "Procfile": text})
     refused(davit, folder, expected)
 
 
-def test_malformed_app_json(davit):
+def test_a_malformed_app_json_is_refused(davit):
     folder = create(davit, "badjson", {**apps.web(), "app.json": '{\n  "env": {,}\n}\n'})
     refused(davit, folder, "app.json, line 2, column")
     davit.commit(folder, {"app.json": '{"formation": {"web": {"quantity": "many"}}}'})
@@ -59,7 +59,7 @@ def test_malformed_app_json(davit):
     refused(davit, folder, "NEEDED", "davit config set")
 
 
-def test_compile_failure(davit):
+def test_a_compile_that_fails_rejects_the_push(davit):
     folder = create(davit, "nocompile", {**apps.web(), "web.c": "int main(void) { return x; }\n"})
     refused(davit, folder, "error:", "Push rejected, failed to compile C app")
 
@@ -99,7 +99,7 @@ def test_an_app_that_ignores_sigterm(new_davit):
     assert davit.get("deaf")[1] == "two"
 
 
-def test_other_branches(davit):
+def test_other_branches_are_not_deployed(davit):
     folder = create(davit, "branches", apps.static("main"))
     davit.push(folder)
     davit.git(folder, "checkout", "-q", "-b", "feature")
@@ -110,7 +110,7 @@ def test_other_branches(davit):
     assert davit.push(folder, False, ":main").returncode != 0
 
 
-def test_non_fast_forward(davit):
+def test_a_push_that_is_no_fast_forward_is_refused(davit):
     folder = create(davit, "rewound", apps.static("one"))
     davit.push(folder)
     davit.commit(folder, apps.static("two"))
@@ -124,7 +124,7 @@ def test_non_fast_forward(davit):
     assert davit.get("rewound")[1] == "other"
 
 
-def test_shallow_push(davit):
+def test_a_shallow_clone_can_be_pushed(davit):
     folder = create(davit, "deep", apps.static("one"))
     davit.commit(folder, apps.static("two"))
     shallow = davit.root / "shallow"
@@ -136,7 +136,7 @@ def test_shallow_push(davit):
     assert done.returncode != 0 and "shallow" in done.stderr
 
 
-def test_empty_repository(davit):
+def test_a_tree_without_a_file_is_refused(davit):
     folder = davit.root / "empty"
     folder.mkdir()
     davit.git(folder, "init", "-q", "-b", "main")
@@ -146,7 +146,7 @@ def test_empty_repository(davit):
     refused(davit, folder, "empty")
 
 
-def test_submodules(davit):
+def test_a_submodule_is_told_of(davit):
     inner = davit.checkout({"a": "b"}, "inner")
     folder = create(davit, "subs", apps.static("with submodule"))
     davit.git(folder, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
@@ -168,7 +168,7 @@ def test_symlinks_out_of_the_tree(davit):
             assert davit.get("links", path)[1] not in (host, open("/etc/passwd").read()), "the host's file was served"
 
 
-def test_odd_file_names(davit):
+def test_odd_file_names_are_served(davit):
     names = ["with space.html", "ünïcode ☃.html", "new\nline.html", "-dash.html", "quote'\".html", "back\\slash.html"]
     folder = create(davit, "odd", {**apps.static("odd"), **{n: f"content of {n}" for n in names}})
     davit.push(folder)
@@ -177,7 +177,7 @@ def test_odd_file_names(davit):
         assert davit.get("odd", "/" + quote(name))[:2] == (200, f"content of {name}")
 
 
-def test_many_files(davit):
+def test_many_files_are_served(davit):
     folder = create(davit, "many", {**apps.static("many"), **{f"d{i // 200}/f{i}.txt": f"{i}" for i in range(20000)}})
     davit.push(folder)
     assert davit.get("many", "/d99/f19999.txt")[:2] == (200, "19999")
@@ -212,7 +212,7 @@ def test_one_file_of_a_gigabyte(davit):
 
 
 @pytest.mark.parametrize("name", ["", "a" * 31, "Shop", "api", "my.app", "my/app", "-x", "..", "ä", "x-"])
-def test_app_names(davit, name):
+def test_names_that_are_none_are_refused(davit, name):
     status, text, _ = davit.request("POST", "/v1/apps", {"name": name})
     answer = json.loads(text)
     assert status == 400 and answer["code"] == "invalid" and answer["message"]
@@ -231,7 +231,7 @@ def test_app_names(davit, name):
     (b"\xff\xfe{}", 400),
     (b"", 400),
 ])
-def test_api_bodies(davit, body, status):
+def test_bodies_that_are_none_are_refused(davit, body, status):
     got, text, _ = davit.request("POST", "/v1/apps", body)
     answer = json.loads(text)
     assert got == status and set(answer) >= {"code", "message"}
@@ -256,7 +256,7 @@ def test_strangers_who_send_slowly_block_nobody(davit):
             s.close()
 
 
-def test_api_paths_and_methods(davit):
+def test_unknown_paths_and_methods_are_refused(davit):
     assert davit.request("GET", "/v1/nonsense")[0] == 404
     assert davit.request("PUT", "/v1/apps")[0] == 405
     assert davit.request("GET", "/v1/apps/..%2f..%2fetc")[0] in (400, 404)
@@ -264,7 +264,7 @@ def test_api_paths_and_methods(davit):
     assert davit.request("GET", "/v1/apps", host="api.localhost", headers={"Authorization": "Bearer x"})[0] == 401
 
 
-def test_scale_to_nonsense(davit):
+def test_scaling_to_nonsense_is_refused(davit):
     folder = create(davit, "scaled", apps.static("x"))
     davit.push(folder)
     for words in (["cron=1"], ["web=-1"], ["web=x"], ["web=100000"], ["web"], []):
@@ -273,13 +273,13 @@ def test_scale_to_nonsense(davit):
     assert "web" in davit.cli("scale", "-a", "scaled", "cron=1", ok=False).stderr
 
 
-def test_two_davitd_on_one_root(davit):
+def test_a_second_davitd_on_one_root_is_refused(davit):
     done = subprocess.run([davit.davitd, "--root", davit.root], env=davit.env, capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and str(davit.process.pid) in done.stderr
     assert davit.request("GET", "/v1/status")[0] == 200
 
 
-def test_ports_taken():
+def test_a_port_that_is_taken_is_told():
     import socket
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -130,7 +130,7 @@ def buildpack(davit, tmp_path):
     return make_one
 
 
-def test_classic_buildpacks_in_order(davit, buildpack):
+def test_classic_buildpacks_run_in_order(davit, buildpack):
     one = buildpack("One", 'echo "export FROM_ONE=yes" > "$(dirname "$0")/../export"; echo "token $(cat "$3/API_TOKEN")"\n'
                            'echo "user $(id -u) stack $STACK"; echo kept >> "$2/count"; mkdir -p "$1/.profile.d"\n'
                            'echo "export FROM_PROFILE=sourced" > "$1/.profile.d/one.sh"')

@@ -35,7 +35,7 @@ def url(davit):
     return f"http://api.localhost:{davit.http[1]}"
 
 
-def test_exit_codes_and_hints(davit):
+def test_failures_have_exit_codes_and_hints(davit):
     assert "hint: did you mean `davit apps`?" in fails(davit, "appps", code=2)
     assert "hint: did you mean shop?" in fails(davit, "ps", "-a", "shpo")
     assert "hint: name it with -a APP" in fails(davit, "ps", code=2, cwd="/")
@@ -121,7 +121,7 @@ def test_a_taken_port_is_told_at_once(new_davit):
     assert " serves" in d.cli("doctor", ok=False).stdout
 
 
-def test_config_there_and_back(davit):
+def test_config_comes_back_as_it_was_set(davit):
     value = "it's \"quoted\"\n$HOME `x` ü=\\"
     davit.cli("config", "set", "-a", "shop", f"A={value}", "B=", "--no-restart")
     assert davit.cli("config", "get", "-a", "shop", "A") == value + "\n"
@@ -159,7 +159,7 @@ def test_open_prints_the_url(davit):
     assert json.loads(davit.cli("open", "-a", "shop", "--json")) == {"url": url(davit).replace("api.", "shop.")}
 
 
-def test_domains_maintenance_events(davit):
+def test_domains_and_maintenance_leave_events(davit):
     davit.cli("domains", "add", "-a", "shop", "www.example.com")
     assert "www.example.com" in davit.cli("domains", "-a", "shop")
     assert "Maintenance of shop is on" in davit.cli("maintenance", "-a", "shop", "on")
@@ -184,7 +184,7 @@ def test_events_are_followed(davit):
     davit.cli("maintenance", "-a", "shop", "off")
 
 
-def test_signing_in_from_elsewhere(davit, tmp_path):
+def test_one_signs_in_from_elsewhere(davit, tmp_path):
     env = away(davit, HOME=str(tmp_path))
 
     def run(*args, **more):
@@ -296,7 +296,7 @@ def test_the_remote_of_a_fresh_clone(davit):
     davit.cli("apps", "destroy", "remoted", "--confirm", "remoted")
 
 
-def test_completion_in_bash(davit):
+def test_bash_completes_verbs_options_and_apps(davit):
     script = davit.cli("completion", "bash")
 
     def complete(*words):

@@ -37,7 +37,7 @@ def test_starts_once_a_root(new_davit):
     assert "hint" in second.stderr
 
 
-def test_two_roots_side_by_side(new_davit):
+def test_two_roots_run_side_by_side(new_davit):
     a, b = idle(new_davit), idle(new_davit)
     assert davitd(a).returncode == 0 and davitd(b).returncode == 0
     assert running(a) and running(b)
@@ -68,7 +68,7 @@ def test_a_setting_that_does_not_exist(new_davit):
     d.configure(colour=None)
 
 
-def test_sigterm_ends_it(new_davit):
+def test_sigterm_ends_davitd_and_its_operators(new_davit):
     d = idle(new_davit)
     davitd(d)
     os.kill(min(running(d)), 15)
@@ -87,7 +87,7 @@ def test_killed_while_its_operators_start(new_davit):
         wait_for(lambda: not running(d), "the operators' end", 5)
 
 
-def test_folders_and_owners(new_davit):
+def test_folders_have_their_owners(new_davit):
     d = idle(new_davit)
     davitd(d)
     davit = pwd.getpwnam("davit").pw_uid
@@ -117,7 +117,7 @@ def test_a_root_too_long_for_sockets(new_davit, tmp_path):
     assert r.returncode == 1 and "too long for sockets" in r.stderr
 
 
-def test_unknown_operator(new_davit):
+def test_an_unknown_operator_is_refused(new_davit):
     d = idle(new_davit)
     r = davitd(d, "gatway")
     assert r.returncode == 2
@@ -201,7 +201,7 @@ def test_sighup_starts_each_operator_anew(new_davit):
     d.cli("status", "--wait", "10s")
 
 
-def test_ports_below_1024(new_davit):
+def test_a_port_below_1024_can_be_had(new_davit):
     d = idle(new_davit, http_port=817, https_port=0)
     davitd(d)
     d.cli("status", "--wait", "10s")

@@ -30,7 +30,7 @@ def needs(host):
 @pytest.mark.parametrize("name, says", [("hello", "Hello from hello, release v1"), ("static", "Hello from a static site"),
                                         ("c", "Hello from C"), ("worker", "Hello from release v1"),
                                         ("websocket", "<title>WebSocket</title>")])
-def test_examples_without_dependencies(davit, name, says):
+def test_examples_without_dependencies_answer(davit, name, says):
     deploy(davit, name)
     status, body, _ = davit.get(name)
     assert status == 200 and says in body
@@ -40,7 +40,7 @@ def test_examples_without_dependencies(davit, name, says):
 @pytest.mark.parametrize("name, host, says", [("node", "registry.npmjs.org", "Hello from Node.js v18"),
                                               ("python", "pypi.org", "Hello from Python 3"),
                                               ("go", "proxy.golang.org", "Hello from Go go1")])
-def test_examples_with_dependencies(davit, name, host, says):
+def test_examples_with_dependencies_answer(davit, name, host, says):
     needs(host)
     folder, _ = deploy(davit, name)
     status, body, _ = davit.get(name)
@@ -54,7 +54,7 @@ def test_examples_with_dependencies(davit, name, host, says):
 
 
 @pytest.mark.registries
-def test_newer_node(davit):
+def test_a_newer_node_is_had_from_the_registry(davit):
     needs("registry.npmjs.org")
     folder = davit.checkout({"package.json": '{"engines": {"node": "20.x"}, "scripts": {"start": "node server.js"}}',
                              "server.js": "require('http').createServer((q, s) => s.end(process.version))"

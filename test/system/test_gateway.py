@@ -16,19 +16,19 @@ from davit import wait_for
 from gateway import Instance, assert_error, host, logged, names, ok, read_response, serve
 
 
-def test_unknown_host(shared):
+def test_a_host_of_no_app_is_unknown(shared):
     status, headers, body = shared.get("nobody.localhost")
     assert status == 404 and b"No app answers" in body
 
 
-def test_app_host(shared):
+def test_an_app_answers_at_its_host(shared):
     app = serve(shared, Instance("hello"))
     assert shared.get(host(app))[2] == b"hello"
     assert shared.get(host(app).upper() + ":8080")[2] == b"hello"
     assert shared.get(host(app) + ".")[2] == b"hello"
 
 
-def test_domains(shared):
+def test_an_app_answers_at_its_domains(shared):
     app = serve(shared, Instance("mine"))
     for h in ("www.example.com", "*.wild.example.com"):
         shared.store.write((f"/apps/{app}/domains/{h}", {"host": h, "created": "2026-01-01T00:00:00Z"}))
@@ -41,14 +41,14 @@ def test_domains(shared):
     assert shared.get("a.wild.example.com")[2] == b"mine"
 
 
-def test_app_destroyed(shared):
+def test_a_destroyed_app_is_unknown(shared):
     app = serve(shared, Instance("bye"))
     shared.store.write((f"/apps/{app}", None), (f"/apps/{app}/desired", None), (f"/instances/{app}/web/v1.g0.1", None))
     wait_for(lambda: shared.get(host(app))[0] == 404, "its host is unknown")
     wait_for(lambda: not shared.servers(app) + shared.servers(app, "g"), "its server is gone")
 
 
-def test_api_host(shared):
+def test_the_api_has_a_host(shared):
     with socket.socket(socket.AF_UNIX) as s:
         path = shared.run / "gateway-api.sock"
         s.bind(str(path))
@@ -60,7 +60,7 @@ def test_api_host(shared):
         assert shared.get("api.localhost")[2] == b"the api"
 
 
-def test_h14_never_deployed_and_scaled_to_zero(shared):
+def test_an_app_without_web_processes_is_an_h14(shared):
     app = next(names)
     shared.app(app, release=0)
     shared.wait_routed(app, "H14")
@@ -83,7 +83,7 @@ def test_errors_come_as_they_are_wanted(shared, accept, kind):
     assert b"H80" in body
 
 
-def test_h20_starting_then_h10_crashed(shared):
+def test_starting_is_an_h20_and_crashed_an_h10(shared):
     app, i = next(names), Instance()
     shared.app(app)
     shared.instance(app, "v1.g0.1", "starting", i.address)
@@ -98,7 +98,7 @@ def test_h20_starting_then_h10_crashed(shared):
     assert shared.get(host(app))[0] == 200
 
 
-def test_crash_and_return_with_another_address(shared):
+def test_an_instance_may_come_back_at_another_address(shared):
     a, b = Instance("a"), Instance("b")
     app = serve(shared, a)
     shared.instance(app, "v1.g0.1", "crashed", a.address)
@@ -107,7 +107,7 @@ def test_crash_and_return_with_another_address(shared):
     wait_for(lambda: shared.get(host(app))[2] == b"b", "the new address serves")
 
 
-def test_h80_maintenance(shared):
+def test_maintenance_is_an_h80(shared):
     app = serve(shared, Instance())
     shared.app(app, maintenance=True)
     shared.wait_routed(app, "H80")
@@ -117,14 +117,14 @@ def test_h80_maintenance(shared):
     assert shared.get(host(app))[0] == 200
 
 
-def test_h21_refused(shared):
+def test_a_refused_connection_is_an_h21(shared):
     i = Instance()
     app = serve(shared, i)
     i.kill()
     assert_error(shared, app, "H21", "Backend connection refused")
 
 
-def test_h13_closed_without_response(shared):
+def test_a_connection_closed_without_a_response_is_an_h13(shared):
     def hang_up(line, headers, c):
         c.shutdown(socket.SHUT_RDWR)
     i = Instance(handler=hang_up)
@@ -134,7 +134,7 @@ def test_h13_closed_without_response(shared):
     logged(shared, app, 'at=error code=H13 desc="Connection closed without response" method=POST')
 
 
-def test_h25_answers_that_cannot_be_passed_on(shared):
+def test_an_answer_that_cannot_be_passed_on_is_an_h25(shared):
     def answer(line, headers, c):
         if "/long" in line:
             return ok("x", "".join(f"X-{n}: {'x' * 1000}\r\n" for n in range(17)))
@@ -148,7 +148,7 @@ def test_h25_answers_that_cannot_be_passed_on(shared):
                                                    f'or more than 15 KB of headers" method=GET path="{path}"')
 
 
-def test_h18_interrupted_by_the_server(shared):
+def test_an_answer_the_server_breaks_off_is_an_h18(shared):
     def cut(line, headers, c):
         c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
         c.shutdown(socket.SHUT_RDWR)
@@ -158,7 +158,7 @@ def test_h18_interrupted_by_the_server(shared):
     logged(shared, app, 'at=error code=H18 desc="Server Request Interrupted"')
 
 
-def test_h27_interrupted_by_the_client(shared):
+def test_a_request_the_client_breaks_off_is_an_h27(shared):
     asked, answer = threading.Event(), threading.Event()
 
     def wait(line, headers, c):
@@ -175,7 +175,7 @@ def test_h27_interrupted_by_the_client(shared):
     assert "status=499" in line
 
 
-def test_h99_app_without_a_route(shared):
+def test_an_app_without_a_route_is_an_h99(shared):
     """Can't be reached by the store's contents; so HAProxy's table is damaged by hand, and repaired by a restart."""
     app = serve(shared, Instance())
     shared.ask(f"del map apps.map {app}")
@@ -190,7 +190,7 @@ def echo(line, headers, c):
     return ok(line + "".join(f"{k}: {v}\n" for k, vs in headers.items() for v in vs))
 
 
-def test_request_headers(shared):
+def test_request_headers_say_who_asks(shared):
     app = serve(shared, Instance(handler=echo))
     forged = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "7.7.7.7"), ("X-Forwarded-Proto", "https"),
               ("X-Forwarded-Port", "443"), ("X-Request-Start", "1"), ("X-Request-Id", "too short")]
@@ -231,7 +231,7 @@ def test_request_id_is_kept_if_valid(shared):
         assert (f"x-request-id: {ident}\n" in text) == kept, ident
 
 
-def test_router_line(shared):
+def test_a_router_line_says_all_of_a_request(shared):
     app = serve(shared, Instance("13 characters"))
     shared.get(host(app), '/a?b="c"&d=\\')
     line = logged(shared, app, "path=")
@@ -276,7 +276,7 @@ def test_router_lines_cannot_be_forged(shared):
     ("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n", 200),
     ("GET / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 200),
 ])
-def test_malformed_requests(shared, request_text, status):
+def test_malformed_requests_are_answered_by_the_gateway(shared, request_text, status):
     app = serve(shared, Instance())
     with shared.connect() as s:
         s.sendall(request_text.format(host=host(app), long="x" * 8200).encode())
@@ -284,7 +284,7 @@ def test_malformed_requests(shared, request_text, status):
     assert shared.get(host(app))[0] == 200
 
 
-def test_https_http2_and_old_tls(shared):
+def test_https_speaks_http2_and_no_old_tls(shared):
     app = serve(shared, Instance(handler=echo))
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -42,7 +42,7 @@ def test_haproxy_killed_comes_back(gateway, part):
     assert gateway.get(host(app))[2] == new.name.encode()
 
 
-def test_all_killed_and_changed_meanwhile(gateway):
+def test_what_changed_while_all_was_dead_is_made_so(gateway):
     i, other = Instance("old"), Instance("other")
     app = serve(gateway, i)
     gone = serve(gateway, Instance("gone"))
@@ -102,7 +102,7 @@ def test_pool_grows_by_a_reload(gateway):
     wait_for(lambda: not gateway.servers("many3") + gateway.servers("many3", "g"), "it is deleted")
 
 
-def test_settings_changed_while_down(gateway):
+def test_settings_changed_while_down_are_taken(gateway):
     app = serve(gateway, Instance("x"))
     before = gateway.processes()
     gateway.kill(signal.SIGTERM)
@@ -112,7 +112,7 @@ def test_settings_changed_while_down(gateway):
     assert gateway.processes()[0] == before[0]
 
 
-def test_new_settings_that_cannot_be_had(gateway):
+def test_settings_that_cannot_be_had_leave_the_old_ones_in_force(gateway):
     """The new port is taken: the old one goes on serving, the status says so, and once it is free it is taken over."""
     app, old = serve(gateway, Instance("x")), gateway.http
     gateway.kill(signal.SIGTERM)
@@ -135,7 +135,7 @@ def test_new_settings_that_cannot_be_had(gateway):
         socket.create_connection(old)
 
 
-def test_port_taken():
+def test_a_taken_port_is_had_once_it_is_free():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
@@ -151,7 +151,7 @@ def test_port_taken():
             g.close()
 
 
-def test_port_taken_by_another_davit(gateway):
+def test_a_port_of_another_davit_is_not_shared(gateway):
     """Both are of the user davit and listen with SO_REUSEPORT: the kernel would let them share it."""
     second = Gateway(start=False, http_port=gateway.http[1])
     try:
@@ -162,7 +162,7 @@ def test_port_taken_by_another_davit(gateway):
         second.close()
 
 
-def test_log_rotation():
+def test_the_router_log_is_rotated():
     g = Gateway(log_file_max=1, log_files=3)
     try:
         app = serve(g, Instance("x"))

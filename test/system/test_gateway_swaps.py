@@ -28,7 +28,7 @@ def test_trailers_and_large_bodies_pass(shared):
     assert text.lower().endswith(b"0\r\ndavit-result: succeeded\r\n\r\n")
 
 
-def test_balances(shared):
+def test_requests_go_to_all_instances(shared):
     app = serve(shared, Instance("a"), Instance("b"))
     assert {shared.get(host(app))[2] for _ in range(20)} == {b"a", b"b"}
 

@@ -9,7 +9,7 @@ import pytest
 from gateway import Instance, assert_error, host, logged, read_response, serve
 
 
-def test_h19_connect_timeout(shared):
+def test_a_connection_that_takes_5_s_is_an_h19(shared):
     """A full backlog drops SYNs, as a machine that is off does. One try of 5 s, not one after the other."""
     with socket.socket() as full:
         full.bind(("127.8.0.1", 0))
@@ -41,7 +41,7 @@ def upload(g, app, seconds):
         return read_response(s)[1]["davit-error"], time.monotonic() - sent
 
 
-def test_h12_no_first_byte(shared):
+def test_no_first_byte_within_30_s_is_an_h12(shared):
     """30 s without the first byte, counted from the end of the request; a stream of events may be silent for longer.
     A machine can be slow, not early: too late is after 45 s, when the connection is closed, which is an H13."""
     def silent(line, headers, c):
@@ -64,7 +64,7 @@ def test_h12_no_first_byte(shared):
 
 
 @pytest.mark.slow
-def test_h15_idle(shared):
+def test_an_answer_that_stops_is_an_h15(shared):
     """An answer that stops: cut after 30 s, after 55 s if the client wants a stream of events. What isn't
     ends by itself after 70 s, which is an H18."""
     def stall(line, headers, c):

@@ -119,7 +119,7 @@ def test_a_build_is_limited(machine):
     machine.run("davit apps destroy heavy --confirm heavy")
 
 
-def test_scale_and_rollback(machine):
+def test_apps_scale_and_roll_back(machine):
     scaled(machine, "hello", "web", 3)
     machine.run("davit config set -a hello GREETING=x")
     assert "v2" in machine.run("davit releases -a hello")
@@ -154,7 +154,7 @@ def served(machine):
     return apps
 
 
-def test_reboot(machine):
+def test_everything_comes_back_after_the_machine_reboots(machine):
     apps = served(machine)
     machine.reboot()
     for app in apps:
@@ -201,7 +201,7 @@ def test_make_up_and_down_beside_the_unit(machine):
     machine.wait(get("hello", "-o /dev/null"))
 
 
-def test_a_dockerfile(machine):
+def test_a_dockerfile_is_deployed(machine):
     """Late, as it takes minutes where the machine is emulated."""
     push(machine, "dockerfile")
     machine.wait(get("dockerfile", "-o /dev/null"))

@@ -120,7 +120,7 @@ def doctor(davit):
     return {i["check"]: i for i in json.loads(davit.cli("doctor", "--json", ok=False).stdout)["items"]}
 
 
-def test_out_with_the_hosts_address(davit):
+def test_instances_go_out_with_the_hosts_address(davit):
     assert ask(davit, "203.0.113.2") == "203.0.113.1", "masqueraded"
 
 
@@ -136,7 +136,7 @@ def test_metadata_and_the_host_stay_closed(davit, machine, firewall):
                 assert ask(davit, address, 1) is None, address
 
 
-def test_beside_docker(davit, firewall, machine):
+def test_the_way_out_is_there_beside_docker(davit, firewall, machine):
     firewall()
     wait_for(lambda: reaches(davit), "the way out beside Docker")
     assert ask(davit, METADATA) is None

@@ -47,7 +47,7 @@ def test_the_app_is_created_by_its_first_push(davit):
     assert davit.get("born")[:2] == (200, "born")
 
 
-def test_ps_logs_releases(davit):
+def test_ps_logs_and_releases_say_what_happened(davit):
     folder = create(davit, "shop", apps.web("v1"))
     davit.push(folder)
     assert states(davit, "shop") == [("web.1", "ready")]
@@ -60,7 +60,7 @@ def test_ps_logs_releases(davit):
     assert releases[0]["commit"] == commit and commit[:7] in releases[0]["description"]
 
 
-def test_scale_up_and_down(davit):
+def test_apps_scale_up_and_down(davit):
     before = davit.instance_pids("shop")
     davit.cli("scale", "-a", "shop", "web=3")
     wait_for(lambda: states(davit, "shop") == [("web.1", "ready"), ("web.2", "ready"), ("web.3", "ready")], "three")
@@ -149,7 +149,7 @@ def test_postdeploy_runs_once_behind_the_release(davit):
     assert davit.get("behind")[:2] == (200, "one")
 
 
-def test_workers_and_restart(davit):
+def test_workers_run_and_restart(davit):
     files = apps.web("one")
     files["Procfile"] += "worker: sleep 1000\n"
     folder = create(davit, "work", files)

@@ -41,7 +41,7 @@ def inside(davit, name, *argv):
     return subprocess.run(["nsenter", "-t", str(pid), "-n", *argv], capture_output=True, text=True, timeout=60)
 
 
-def test_walls_of_a_process(davit):
+def test_a_process_is_behind_walls(davit):
     show = "cat /proc/self/status; id; cat /proc/1/environ | tr '\\\\0' '\\\\n'; ls -ld /; ls /proc; exec ./web"
     deployed(davit, "walls", {**apps.web("one"), "Procfile": f"web: {show}\n"})
     log = wait_for(lambda: "listening" in (text := davit.cli("logs", "-a", "walls", "-n", "1000")) and text, "its log")
@@ -80,7 +80,7 @@ def test_sys_is_the_instance_s_own(davit):
 
 
 @pytest.mark.parametrize("syscall", ["unshare --user true", "mount -t tmpfs none /mnt", "keyctl show", "dmesg"])
-def test_forbidden_calls(davit, syscall):
+def test_forbidden_calls_are_refused(davit, syscall):
     name = "deny-" + syscall.split()[0]
     deployed(davit, name, {**apps.web("one"), "Procfile": f"web: {syscall} >/dev/null 2>&1; echo status=$?; exec ./web\n"})
     log = wait_for(lambda: "listening" in (text := davit.cli("logs", "-a", name)) and text, "its log")

@@ -100,7 +100,7 @@ def test_layers_upper_first_and_a_fresh_upper_after_a_crash(instance, machine):
     assert i.said() == ["top", ""] * 2 or i.said() == ["top", "top"], i.said()
 
 
-def test_many_layers(instance, machine):
+def test_many_layers_are_mounted(instance, machine):
     layers = [machine.layer] + [machine.make_layer(f"many{n}-" + "x" * 60, {f"etc/n{n}": b""}) for n in range(120)]
     i = instance(*sh("ls /etc | wc -l; exec sleep 1000"), layer=layers).start()
     i.wait(state="running")
@@ -131,7 +131,7 @@ def test_release_phase_ends_by_itself(instance):
     assert i.said() == ["migrated"]
 
 
-def test_out_of_memory(instance):
+def test_who_is_out_of_memory_is_told_so(instance):
     i = instance(*sh("x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"), memory=16 << 20, restart="no").start()
     assert i.process.wait(20) == 0
     assert i.status()["exit"] == "137" and i.status()["reason"] == "out of memory"
@@ -172,7 +172,7 @@ def test_sigterm_reaches_the_app_which_may_finish(instance):
     assert status["exit"] == "0" and "reason" not in status and i.said() == ["up", "bye"] and "R12" not in i.log()
 
 
-def test_another_stop_signal(instance):
+def test_another_stop_signal_is_sent(instance):
     i = instance(*sh("trap 'echo usr2; exit 0' USR2; echo up; while :; do sleep 0.05; done"),
                  signal=int(signal.SIGUSR2)).start()
     wait_for(lambda: i.said() == ["up"], "up")
@@ -279,7 +279,7 @@ def test_who_ignores_sigterm_is_killed_with_all_its_children(instance):
     assert any("R12" in line for line in i.said("davit"))
 
 
-def test_sigterm_while_starting(instance):
+def test_sigterm_ends_it_while_it_starts(instance):
     for n in range(24):
         pause, grace = n // 2 * 0.001, n % 2
         i = instance(*sh("exec sleep 1000"), grace=grace).start()
@@ -289,7 +289,7 @@ def test_sigterm_while_starting(instance):
         assert not i.machine.leftovers()
 
 
-def test_sigterm_while_waiting_for_the_restart(instance):
+def test_sigterm_ends_it_while_it_waits_for_the_restart(instance):
     i = instance(*sh("exit 1")).start()
     i.wait(state="crashed", restarts=2)
     status = i.stop()
@@ -441,7 +441,7 @@ def test_no_mount_reaches_a_host_that_shares_its_mounts(instance):
         i.process.wait(20)
 
 
-def test_pure_cgroup_v2(instance, machine):
+def test_pure_cgroup_v2_will_do(instance, machine):
     """The shim is shown a host that has nothing else; on one of version 1 no controllers are left for it, though."""
     from shim import SHIM
     i = instance(*sh("exec sleep 1000"), grace=0, memory=0, pids=0, init=False)
@@ -479,7 +479,7 @@ def test_kill_at_any_point_of_the_start(instance):
     assert i.stop()["state"] == "stopped"
 
 
-def test_a_hundred_fast_restarts(instance):
+def test_a_hundred_fast_restarts_leave_nothing_behind(instance):
     i = instance(*sh("echo up; exit 1")).start()
     for n in range(1, 100):
         i.wait(state="crashed", restarts=n)
@@ -569,7 +569,7 @@ def test_what_the_kernel_counts_by_user_is_each_instance_s_own(instance):
     assert owner(a.wait(state="running", restarts=1)["pid"]) == owners[0]
 
 
-def test_no_network_but_lo(instance):
+def test_there_may_be_no_network_but_lo(instance):
     i = instance(*sh("ip -o addr; exec sleep 1000"))
     for name in ("bridge", "ip", "gateway", "hostif"):
         i.spec[name] = None

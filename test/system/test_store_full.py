@@ -21,7 +21,7 @@ def fill(path):
 @needs_root
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 @pytest.mark.parametrize("size", [100, 9000, 200000])
-def test_full_and_free_again(disk, kind, size):  # noqa: F811
+def test_a_full_store_goes_on_once_there_is_room(disk, kind, size):  # noqa: F811
     drive = disk(kind, 24)
     db, filler = drive.path / "state.db", drive.path / "filler"
     watcher = Peer(db, "watch", "/", 1, 0, 0)

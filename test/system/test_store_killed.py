@@ -47,7 +47,7 @@ def run_with_faults(db, fault, calls, complaints):
     return faults
 
 
-def test_killed_at_every_call(tmp_path):
+def test_a_writer_may_be_killed_at_every_call(tmp_path):
     assert run_with_faults(tmp_path / "state.db", "signal=KILL", CALLS, ()) > 50
 
 

@@ -53,7 +53,7 @@ def lose_power_while_writing(drive, db):
 
 
 @needs_root
-def test_acknowledged_is_there(disk):  # noqa: F811
+def test_what_was_acknowledged_survives_power_loss(disk):  # noqa: F811
     drive = disk("ext4", 512)
     db = drive.path / "state.db"
     for _ in range(ROUNDS):
@@ -64,7 +64,7 @@ def test_acknowledged_is_there(disk):  # noqa: F811
 
 
 @needs_root
-def test_the_very_first_write(disk):  # noqa: F811
+def test_power_may_be_lost_at_the_very_first_write(disk):  # noqa: F811
     """A store just made, with one write: neither the file nor its name in the folder may be lost."""
     drive = disk("ext4", 64)
     for i in range(3):

@@ -51,7 +51,7 @@ bool get(const char *key, const struct schema *s, void *ret);
         while (!(condition)) {                                                                     \
             if (time_mono_ms() > deadline)                                                         \
                 fail_msg("not within 10 s: %s", #condition);                                       \
-            usleep(2000);                                                                          \
+            usleep(2000); /* conditions of any kind: nothing to wait on */                         \
         }                                                                                          \
     } while (0)
 

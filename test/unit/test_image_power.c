@@ -177,7 +177,7 @@ static void nothing_is_there_in_part(void **state)
         struct strv reported = {0};
         for (unsigned i = 0; i <= round && read(report[0], line, DIGEST_LEN) == DIGEST_LEN; i++)
             strv_take(&reported, xstrndup(line, DIGEST_LEN));
-        usleep(round * 700);
+        usleep(round * 700); /* further on in it each time */
         kill(pid, SIGSTOP);
         uint32_t how = WITHOUT_LOG;
         _cleanup_close_ int fd = open(m.mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -50,7 +50,7 @@ static void registry_start(struct registry *g, struct fixture *f, const char *us
     g->pid = spawn_start(&s, &f->err);
     assert_ok(g->pid, f->err);
     for (int i = 0; i < 1000 && !answers(g->port); i++)
-        usleep(10000);
+        usleep(10000); /* it tells nobody when it listens */
     assert_true(answers(g->port));
 }
 
