@@ -129,7 +129,7 @@ def _there(images):
 
 
 def _remove(images, paths):
-    subprocess.run(["rm", "-rf", "--", *(images / p for p in paths)], check=True)
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", *(images / p for p in paths)], check=True)
 
 
 def _add(images, paths, source, how="-al"):
