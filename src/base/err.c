@@ -110,7 +110,7 @@ const char *err_code_name(enum err_code code)
     if (!name[0])
         for (size_t i = 0; table[code].name[i]; i++) {
             char c = table[code].name[i];
-            name[i] = c == '_' ? c : (char)(c | 0x20);
+            name[i] = c == '_' ? '_' : (char)(c | 0x20);
         }
     return name;
 }

@@ -86,7 +86,7 @@ static void printable(const char *name, char ret[256])
 {
     size_t n = 0;
     for (; *name && n < 250; name++)
-        ret[n++] = (char)((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
+        ret[n++] = (unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name;
     if (*name)
         for (int i = 0; i < 3; i++)
             ret[n++] = '.';
