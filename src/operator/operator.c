@@ -1,30 +1,8 @@
-#include "operator/operator.h"
-
 #include <signal.h>
 
 #include "base/log.h"
 #include "base/time.h"
-#include "operator/dirty.h"
-
-struct op {
-    const struct operator_desc *desc;
-    const struct config *config;
-    void *ctx;
-    uv_loop_t loop;
-    struct store *store;
-    struct mirror *mirror;
-    struct dirty dirty;
-    struct watch *watch; /* on all prefixes: what one transaction wrote is seen in one pass */
-    uv_poll_t watch_poll;
-    uv_prepare_t before_wait; /* runs the pass once all that is ready was taken in */
-    uv_idle_t not_idle;       /* keeps the loop from waiting while a pass is due */
-    uv_timer_t alarm;
-    uv_signal_t term, interrupt;
-    int64_t wake_at; /* mono ms; INT64_MAX: never */
-    bool due, failed;
-    struct txn *queue; /* written at the end of the pass */
-    size_t n_queue, size_queue;
-};
+#include "operator/op.h"
 
 uv_loop_t *operator_loop(struct op *op) { return &op->loop; }
 const struct config *operator_config(struct op *op) { return op->config; }
@@ -85,42 +63,6 @@ void operator_touch_at(struct op *op, const char *subject, int64_t mono_ms)
 {
     dirty_add_at(&op->dirty, str_of(subject), mono_ms);
     operator_wake_at(op, mono_ms);
-}
-
-/* --- writing --------------------------------------------------------------------------------- */
-
-void operator_txn(struct op *op, struct txn *t)
-{
-    if (op->n_queue == op->size_queue) {
-        op->size_queue = MAX(op->size_queue * 2, (size_t)16);
-        op->queue = xrealloc(op->queue, op->size_queue * sizeof(*op->queue));
-    }
-    op->queue[op->n_queue++] = *t;
-    *t = (struct txn){0};
-}
-
-static int64_t mirrored_rev(struct op *op, const char *key)
-{
-    struct mirror_iter i = mirror_iter(op->mirror, key);
-    return mirror_next(&i) && streq(i.key, key) ? i.rev : 0;
-}
-
-void operator_put(struct op *op, const char *key, const struct schema *s, const void *value)
-{
-    struct txn t = {0};
-    _cleanup_(buf_release) struct buf json = BUF_INIT;
-    model_encode(s, value, &json);
-    txn_expect(&t, key, mirrored_rev(op, key));
-    txn_put(&t, key, buf_str(&json), 0);
-    operator_txn(op, &t);
-}
-
-void operator_delete(struct op *op, const char *key)
-{
-    struct txn t = {0};
-    txn_expect(&t, key, mirrored_rev(op, key));
-    txn_delete(&t, key);
-    operator_txn(op, &t);
 }
 
 static void fail(struct op *op, const char *doing, const struct err *err)
@@ -201,7 +143,7 @@ static int drain(struct op *op, struct err *err)
     return r;
 }
 
-static void take_in(struct op *op)
+void op_take_in(struct op *op)
 {
     struct err err;
     int r = op->watch ? drain(op, &err) : 0;
@@ -209,53 +151,33 @@ static void take_in(struct op *op)
         unfollow(op);
     else if (r < 0)
         fail(op, "watching the store", &err);
+    op_settle(op);
 }
 
 static void on_watch(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    take_in(poll->data);
-}
-
-/* What was written comes back through the watch, read before the next pass, so that it sees it. */
-static void flush(struct op *op)
-{
-    bool done = true;
-    if (!op->n_queue)
-        return dirty_settle(&op->dirty, done);
-    struct err err;
-    int *results = xcalloc(op->n_queue, sizeof(*results));
-    if (store_txn_many(op->store, op->queue, op->n_queue, results, &err) < 0) {
-        /* Nothing was written. The next pass plans the same again: give what is full time to empty.
-         */
-        log_error("writing to the store: %s", err.msg);
-        done = false;
-        operator_wake_at(op, time_mono_ms() + 500);
-    }
-    for (size_t i = 0; i < op->n_queue; i++) {
-        if (results[i] < 0 && results[i] != -ERR_CONFLICT)
-            log_error("a write was refused: %s", err_code_text((enum err_code) - results[i]));
-        txn_release(&op->queue[i]);
-    }
-    free(results);
-    op->n_queue = 0;
-    dirty_settle(&op->dirty, done);
-    take_in(op);
+    op_take_in(poll->data);
 }
 
 static void on_before_wait(uv_prepare_t *prepare)
 {
     struct op *op = prepare->data;
-    if (!op->due)
-        return;
-    op->due = false;
     uv_idle_stop(&op->not_idle);
-    int64_t now = time_mono_ms(), next = dirty_due(&op->dirty, now);
-    if (next != INT64_MAX)
-        operator_wake_at(op, next);
-    op->desc->reconcile(op, op->ctx, now);
-    flush(op);
+    if (op->sent)
+        return;
+    if (op->due) {
+        int64_t now = time_mono_ms(), next = dirty_due(&op->dirty, now);
+        if (next != INT64_MAX)
+            operator_wake_at(op, next);
+        op->due = false;
+        op->desc->reconcile(op, op->ctx, now);
+    }
+    if (op->queue.n)
+        op_send(op);
+    else
+        dirty_settle(&op->dirty, true);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -266,7 +188,8 @@ static void on_signal(uv_signal_t *handle, int number)
     struct op *op = handle->data;
     if (op->desc->stop)
         op->desc->stop(op, op->ctx);
-    flush(op);
+    if (op->queue.n)
+        op_send(op);
     uv_stop(&op->loop);
 }
 
@@ -290,6 +213,8 @@ static int begin(struct op *op, struct err *err)
 {
     int r = store_open(op->config->store_url, &op->store, err);
     if (!r)
+        r = writer_start(&op->loop, op->config->store_url, &op->writer, err);
+    if (!r)
         r = follow(op, err);
     if (!r && op->desc->start)
         r = op->desc->start(op, op->ctx, err);
@@ -309,10 +234,10 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
     /* The process ends now; only the store wants an orderly farewell, and signals know of us. */
     uv_signal_stop(&op.term);
     uv_signal_stop(&op.interrupt);
+    writer_stop(op.writer);
     watch_close(op.watch);
     store_close(op.store);
     mirror_free(op.mirror);
     dirty_release(&op.dirty);
-    free(op.queue);
     return op.failed ? 1 : 0;
 }

@@ -3,7 +3,8 @@
  * committed together at the end of the pass. A pass must be correct from any state: after kill -9,
  * after a lost event, after a full list.
  *
- * One thread with a libuv loop; blocking work goes to uv_queue_work on owned copies. */
+ * One thread with a libuv loop; blocking work goes to uv_queue_work on owned copies, writes to the
+ * store to a thread of their own: a pass begins when the mirror has what the one before wrote. */
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
 
@@ -18,7 +19,7 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
 uv_loop_t *operator_loop(struct op *op);
 const struct config *operator_config(struct op *op);
 struct mirror *operator_mirror(struct op *op);
-/* For reads past the mirror and writes that can't wait for the end of the pass. */
+/* For reads past the mirror. */
 struct store *operator_store(struct op *op);
 
 /* Another pass soon: something outside the store changed. Any number of calls make one pass. */
@@ -46,5 +47,10 @@ void operator_put(struct op *op, const char *key, const struct schema *s, const 
 void operator_delete(struct op *op, const char *key);
 /* Queue a whole transaction (moved from *t) for the end of the pass, all or nothing. */
 void operator_txn(struct op *op, struct txn *t);
+/* The same, for who wants to know what became of it: `done` gets 0 or -code, on the loop, when the
+ * mirror has what it wrote. What is queued while others are on their way is committed as a group.
+ * Not called any more once the operator ends. */
+typedef void commit_fn(void *arg, int r, const struct err *err);
+void operator_commit(struct op *op, struct txn *t, commit_fn *done, void *arg);
 
 #endif

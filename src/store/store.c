@@ -80,7 +80,8 @@ int store_txn(struct store *s, const struct txn *t, int64_t *ret_revision, struc
     return 0;
 }
 
-int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *results, struct err *err)
+int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *results,
+                   int64_t *ret_revision, struct err *err)
 {
     int64_t revision;
     for (size_t i = 0; i < n; i++) {
@@ -88,7 +89,7 @@ int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *resul
         if (r < 0)
             return err_wrap(err, "transaction %zu of %zu", i + 1, n);
     }
-    return s->ops->commit(s, txns, n, results, &revision, err);
+    return s->ops->commit(s, txns, n, results, ret_revision ? ret_revision : &revision, err);
 }
 
 int store_watch_many(struct store *s, const char *const *prefixes, int64_t from, struct watch **ret,

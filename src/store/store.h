@@ -88,10 +88,10 @@ void txn_delete_prefix(struct txn *t, const char *prefix); /* every key that sta
  * gone: ERR_NOT_FOUND. */
 int store_txn(struct store *s, const struct txn *t, int64_t *ret_revision, struct err *err);
 /* Group commit: each transaction stands or falls alone, all of them share one fsync. `results[i]`
- * is 0 or -code for txns[i]; each sees what those before it wrote. Returns non-zero only if none
- * was carried out. */
+ * is 0 or -code for txns[i]; each sees what those before it wrote. *ret_revision (or NULL) is that
+ * of the last. Returns non-zero only if none was carried out. */
 int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *results,
-                   struct err *err);
+                   int64_t *ret_revision, struct err *err);
 
 /* A watch on all keys under `prefix`, from the change with revision `from` on (that one included;
  * 0: from now on). A revision already compacted: ERR_COMPACTED, then or later from watch_next; list

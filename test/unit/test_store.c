@@ -296,7 +296,7 @@ static void test_many_stand_or_fall_alone(void **state)
     txn_expect(&t[2], key(f, "a"), rev + 1);
     txn_put(&t[2], key(f, "c"), STR("3"), 0);
     txn_put(&t[3], key(f, "d"), STR("4"), 0x7fffffff); /* no such lease */
-    assert_ok(f, store_txn_many(f->s, t, 4, results, &f->err));
+    assert_ok(f, store_txn_many(f->s, t, 4, results, NULL, &f->err));
     assert_int_equal(results[0], 0);
     assert_int_equal(results[1], -ERR_CONFLICT);
     assert_int_equal(results[2], 0);
@@ -318,11 +318,11 @@ static void test_many_with_a_bad_one(void **state)
     int results[2];
     txn_put(&t[0], key(f, "a"), STR("1"), 0);
     txn_put(&t[1], "no-slash", STR("1"), 0);
-    assert_err(f, store_txn_many(f->s, t, 2, results, &f->err), INVALID);
+    assert_err(f, store_txn_many(f->s, t, 2, results, NULL, &f->err), INVALID);
     assert_string_equal(value(f, "a"), "");
     txn_release(&t[0]);
     txn_release(&t[1]);
-    assert_ok(f, store_txn_many(f->s, NULL, 0, NULL, &f->err));
+    assert_ok(f, store_txn_many(f->s, NULL, 0, NULL, NULL, &f->err));
 }
 
 /* -- watches -- */
@@ -517,7 +517,7 @@ static void test_a_watch_far_behind(void **state)
         _cleanup_free_ char *name = xasprintf("%zu", i % 100);
         txn_put(&t[i], key(f, name), (struct str){filler, i % 50 ? i : 200000}, 0);
     }
-    assert_ok(f, store_txn_many(f->s, t, N, results, &f->err));
+    assert_ok(f, store_txn_many(f->s, t, N, results, NULL, &f->err));
     for (size_t i = 0; i < N; i++) {
         _cleanup_(kv_release) struct kv kv = next_event(f, w);
         _cleanup_free_ char *name = xasprintf("%zu", i % 100);

@@ -60,7 +60,7 @@ static void put_many(struct fixture *f, size_t n, size_t keys, size_t size)
             _cleanup_free_ char *name = xasprintf("many/%zu", (n - i) % keys);
             txn_put(&t[i], key(f, name), (struct str){text, size}, 0);
         }
-        assert_ok(f, store_txn_many(f->s, t, batch, results, &f->err));
+        assert_ok(f, store_txn_many(f->s, t, batch, results, NULL, &f->err));
         for (size_t i = 0; i < batch; i++)
             txn_release(&t[i]);
         n -= batch;
