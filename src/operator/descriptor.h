@@ -16,7 +16,8 @@ struct op;
 /* Which part of the world it acts on, and so how many of it may write at a time. */
 enum scope {
     SCOPE_NODE,    /* this machine's: one runs on each */
-    SCOPE_CLUSTER, /* all machines': one of those that run leads, the others wait */
+    SCOPE_CLUSTER, /* all machines': one of those that run leads (/leaders/NAME), the others have no
+                      passes; what it writes counts only as long as it leads */
 };
 
 enum folder_owner {

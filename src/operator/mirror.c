@@ -5,7 +5,7 @@
 struct entry {
     char *key, *value;
     size_t value_len;
-    int64_t rev;
+    int64_t rev, lease;
     const struct schema *schema; /* of `decoded`; NULL: not decoded yet */
     void *decoded;               /* NULL with a schema: it doesn't decode */
 };
@@ -101,6 +101,7 @@ bool mirror_apply(struct mirror *m, struct kv *kv)
     e->value = TAKE_PTR(kv->value);
     e->value_len = kv->value_len;
     e->rev = kv->mod_rev;
+    e->lease = kv->lease;
     return true;
 }
 
@@ -140,6 +141,13 @@ const void *mirror_get(struct mirror *m, const char *key, const struct schema *s
     if (ret_rev)
         *ret_rev = e ? e->rev : 0;
     return e ? decode(e, s) : NULL;
+}
+
+int64_t mirror_lease(struct mirror *m, const char *key, int64_t *ret_rev)
+{
+    const struct entry *e = find(m, key);
+    *ret_rev = e ? e->rev : 0;
+    return e ? e->lease : 0;
 }
 
 struct mirror_iter mirror_iter(struct mirror *m, const char *prefix)

@@ -23,6 +23,9 @@ void mirror_forget(struct mirror *m, const char *prefix, int64_t revision);
  * isn't there. */
 const void *mirror_get(struct mirror *m, const char *key, const struct schema *s, int64_t *ret_rev);
 
+/* The lease of a key, 0 if it has none or isn't there; *ret_rev as above. */
+int64_t mirror_lease(struct mirror *m, const char *key, int64_t *ret_rev);
+
 /* Walks a noun in the order of its keys, with `first` only what belongs to that (key_prefix):
  *     for (struct mirror_iter i = mirror_of(m, &release_schema, app); (release = mirror_each(&i));)
  * … or, by mirror_iter, all keys under a prefix: for (struct mirror_iter i = mirror_iter(m,

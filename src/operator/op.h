@@ -3,6 +3,7 @@
 #define OPERATOR_OP_H
 
 #include "operator/dirty.h"
+#include "operator/leader.h"
 #include "operator/operator.h"
 #include "operator/writer.h"
 
@@ -23,6 +24,8 @@ struct op {
     uv_loop_t loop;
     struct store *store; /* to read; what is written goes through the writer */
     struct writer *writer;
+    struct tenure tenure;
+    const char **prefixes; /* the descriptor's, and the leader's key; NULL-terminated */
     struct mirror *mirror;
     struct dirty dirty;
     struct watch *watch; /* on all prefixes: what one transaction wrote is seen in one pass */
@@ -37,8 +40,12 @@ struct op {
     struct flush *sent;  /* on its way, or not mirrored yet; no pass meanwhile. NULL: none */
 };
 
+/* Makes every subject dirty and has a pass look at them. */
+void op_touch_all(struct op *op);
 /* Whatever the watch has goes into the mirror. */
 void op_take_in(struct op *op);
+/* operator_commit, whoever leads. */
+void op_queue(struct op *op, struct txn *t, commit_fn *done, void *arg);
 /* Gives what is queued to the writer. */
 void op_send(struct op *op);
 /* The mirror has moved on: perhaps it has what was sent. */

@@ -47,7 +47,7 @@ bool subject_app(const char *key, struct str *ret)
 static void key_changed(struct op *op, const char *key)
 {
     struct str subject;
-    if (op->desc->subject && op->desc->subject(key, &subject))
+    if (!streq(key, op->tenure.key) && op->desc->subject && op->desc->subject(key, &subject))
         dirty_add(&op->dirty, subject);
 }
 
@@ -74,22 +74,23 @@ static void fail(struct op *op, const char *doing, const struct err *err)
 
 /* --- watching -------------------------------------------------------------------------------- */
 
-static void touch_all(struct op *op, const char *prefix)
+void op_touch_all(struct op *op)
 {
-    for (struct mirror_iter i = mirror_iter(op->mirror, prefix); mirror_next(&i);)
-        key_changed(op, i.key);
+    for (size_t i = 0; op->prefixes[i]; i++)
+        for (struct mirror_iter k = mirror_iter(op->mirror, op->prefixes[i]); mirror_next(&k);)
+            key_changed(op, k.key);
+    operator_poke(op);
 }
 
 static int list(struct op *op, int64_t *ret_revision, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
-    int r = store_list_many(op->store, op->desc->prefixes, &l, err);
+    int r = store_list_many(op->store, op->prefixes, &l, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; op->desc->prefixes[i]; i++) {
-        touch_all(op, op->desc->prefixes[i]);
-        mirror_forget(op->mirror, op->desc->prefixes[i], l.revision);
-    }
+    op_touch_all(op);
+    for (size_t i = 0; op->prefixes[i]; i++)
+        mirror_forget(op->mirror, op->prefixes[i], l.revision);
     for (size_t i = 0; i < l.n; i++) {
         key_changed(op, l.items[i].key);
         mirror_apply(op->mirror, &l.items[i]);
@@ -104,8 +105,7 @@ static int follow(struct op *op, struct err *err)
 {
     int64_t revision;
     int r = list(op, &revision, err);
-    if (r < 0 ||
-        (r = store_watch_many(op->store, op->desc->prefixes, revision + 1, &op->watch, err)) < 0)
+    if (r < 0 || (r = store_watch_many(op->store, op->prefixes, revision + 1, &op->watch, err)) < 0)
         return err_wrap(err, "watching the store");
     uv_poll_init(&op->loop, &op->watch_poll, watch_fd(op->watch));
     op->watch_poll.data = op;
@@ -151,6 +151,7 @@ void op_take_in(struct op *op)
         unfollow(op);
     else if (r < 0)
         fail(op, "watching the store", &err);
+    leader_look(op);
     op_settle(op);
 }
 
@@ -167,7 +168,7 @@ static void on_before_wait(uv_prepare_t *prepare)
     uv_idle_stop(&op->not_idle);
     if (op->sent)
         return;
-    if (op->due) {
+    if (op->due && leader_may_run(op)) {
         int64_t now = time_mono_ms(), next = dirty_due(&op->dirty, now);
         if (next != INT64_MAX)
             operator_wake_at(op, next);
@@ -190,6 +191,7 @@ static void on_signal(uv_signal_t *handle, int number)
         op->desc->stop(op, op->ctx);
     if (op->queue.n)
         op_send(op);
+    leader_resign(op);
     uv_stop(&op->loop);
 }
 
@@ -209,16 +211,27 @@ static void init_handles(struct op *op)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void init_prefixes(struct op *op)
+{
+    size_t n = 0;
+    while (op->desc->prefixes[n])
+        n++;
+    op->prefixes = xcalloc(n + 2, sizeof(*op->prefixes));
+    memcpy(op->prefixes, op->desc->prefixes, n * sizeof(*op->prefixes));
+    op->prefixes[n] = op->tenure.key;
+}
+
 static int begin(struct op *op, struct err *err)
 {
     int r = store_open(op->config->store_url, &op->store, err);
-    if (!r)
-        r = writer_start(&op->loop, op->config->store_url, &op->writer, err);
-    if (!r)
-        r = follow(op, err);
-    if (!r && op->desc->start)
-        r = op->desc->start(op, op->ctx, err);
-    return r;
+    if (r < 0 || (r = writer_start(&op->loop, op->config->store_url, &op->writer, err)) < 0)
+        return r;
+    leader_init(op);
+    init_prefixes(op);
+    if ((r = follow(op, err)) < 0)
+        return r;
+    leader_look(op);
+    return op->desc->start ? op->desc->start(op, op->ctx, err) : 0;
 }
 
 int operator_run(const struct operator_desc *d, const struct config *c, void *ctx)

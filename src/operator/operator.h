@@ -22,6 +22,13 @@ struct mirror *operator_mirror(struct op *op);
 /* For reads past the mirror. */
 struct store *operator_store(struct op *op);
 
+/* The name of this machine among those of its store: a setting, or its host name. */
+const char *operator_node(struct op *op);
+/* The lease that lasts as long as this process does: keys put with it vanish some seconds after a
+ * process that is killed, at once if it is told to end or started again. 0: there is none just now.
+ */
+int64_t operator_lease(struct op *op);
+
 /* Another pass soon: something outside the store changed. Any number of calls make one pass. */
 void operator_poke(struct op *op);
 /* Another pass at the latest at mono_ms; the earliest one asked for counts. */

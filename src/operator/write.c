@@ -17,7 +17,7 @@ struct flush {
     bool done;
 };
 
-static void queue(struct op *op, struct txn *t, struct waiter w)
+void op_queue(struct op *op, struct txn *t, commit_fn *done, void *arg)
 {
     struct writes *q = &op->queue;
     if (q->n == q->size) {
@@ -25,17 +25,18 @@ static void queue(struct op *op, struct txn *t, struct waiter w)
         q->txns = xrealloc(q->txns, q->size * sizeof(*q->txns));
         q->waiters = xrealloc(q->waiters, q->size * sizeof(*q->waiters));
     }
-    q->waiters[q->n] = w;
+    q->waiters[q->n] = (struct waiter){done, arg};
     q->txns[q->n++] = *t;
     *t = (struct txn){0};
 }
 
-void operator_txn(struct op *op, struct txn *t) { queue(op, t, (struct waiter){0}); }
-
 void operator_commit(struct op *op, struct txn *t, commit_fn *done, void *arg)
 {
-    queue(op, t, (struct waiter){done, arg});
+    leader_fence(op, t);
+    op_queue(op, t, done, arg);
 }
+
+void operator_txn(struct op *op, struct txn *t) { operator_commit(op, t, NULL, NULL); }
 
 static int64_t mirrored_rev(struct op *op, const char *key)
 {

@@ -53,9 +53,23 @@ bool sqlite_lease_settle(struct sqlite_store *s)
     return r < 0 || sqlite_write_commit(&w, NULL) < 0;
 }
 
-int sqlite_lease_grant(struct store *store, int64_t ttl_s, int64_t *ret_lease, struct err *err)
+/* No lease outlasts its boot, so none need be on the disk: what only says how long it lasts costs
+ * no fsync. */
+static struct sqlite_store *without_sync(struct store *store)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
+    sqlite3_exec(s->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    return s;
+}
+
+static void sync_again(struct sqlite_store **s)
+{
+    sqlite3_exec((*s)->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+}
+
+int sqlite_lease_grant(struct store *store, int64_t ttl_s, int64_t *ret_lease, struct err *err)
+{
+    _cleanup_(sync_again) struct sqlite_store *s = without_sync(store);
     int64_t lease;
     random_bytes(&lease, sizeof(lease)); /* never one that somebody lost */
     lease = (lease & INT64_MAX) | 1;
@@ -74,7 +88,7 @@ int sqlite_lease_grant(struct store *store, int64_t ttl_s, int64_t *ret_lease, s
 
 int sqlite_lease_keepalive(struct store *store, int64_t lease, struct err *err)
 {
-    struct sqlite_store *s = (struct sqlite_store *)store;
+    _cleanup_(sync_again) struct sqlite_store *s = without_sync(store);
     _cleanup_(sqlite_write_end) struct sqlite_write w;
     int r = sqlite_write_begin(s, &w, err);
     if (r < 0)

@@ -7,6 +7,7 @@
 #include "operator/dirty.h"
 #include "operator/operator.h"
 #include "os/file.h"
+#include "os/spawn.h"
 
 static struct kv make_kv(const char *key, const char *value, int64_t rev)
 {
@@ -136,7 +137,8 @@ static void an_operator_converges_and_sees_its_own_writes(void **state)
     assert_int_equal(c.passes, 4);
     int64_t revision;
     assert_ok(store_revision(w->store, &revision, &w->err), w->err);
-    assert_int_equal(revision, 4); /* exactly three writes: none was planned on stale sight */
+    /* Exactly three writes, none was planned on stale sight; and it came to the store and left. */
+    assert_int_equal(revision, 1 + 3 + 2);
 }
 
 static void what_is_dirty_is_taken_once(void **state)
@@ -243,13 +245,168 @@ static void a_pass_takes_what_changed_and_sees_transactions_whole(void **state)
     buf_release(&pass_world.taken);
 }
 
-int main(void)
+/* --- several of one operator ------------------------------------------------------------------ */
+
+/* `test_operator lead ROOT STORE_URL NODE`: an operator of scope cluster, which for each byte on
+ * stdin puts its node into /apps/x and says on stdout what became of it. */
+static uv_poll_t orders;
+
+static void on_answer(void *arg, int r, const struct err *err)
 {
+    (void)arg;
+    (void)err;
+    printf("%s\n", r < 0 ? err_code_name((enum err_code) - r) : "written");
+    fflush(stdout);
+}
+
+static void on_order(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct op *op = poll->data;
+    struct txn t = {0};
+    char c;
+    if (read(STDIN_FILENO, &c, 1) != 1)
+        exit(0);
+    txn_put(&t, "/apps/x", str_of(operator_node(op)), 0);
+    operator_commit(op, &t, on_answer, NULL);
+}
+
+static void take_orders(struct op *op, void *ctx, int64_t now)
+{
+    (void)ctx;
+    (void)now;
+    if (orders.data)
+        return;
+    orders.data = op;
+    uv_poll_init(operator_loop(op), &orders, STDIN_FILENO);
+    uv_poll_start(&orders, UV_READABLE, on_order);
+    puts("leads");
+    fflush(stdout);
+}
+
+static int lead(char **args)
+{
+    struct config config;
+    struct err err;
+    _cleanup_free_ char *settings =
+        xasprintf("store = %s\nnode = %s\nlease = 2\n", args[1], args[2]);
+    if (config_parse(args[0], str_of(settings), &config, &err) < 0)
+        return 1;
+    static const char *const prefixes[] = {"/apps/", NULL};
+    struct operator_desc d = {
+        .name = "tester", .scope = SCOPE_CLUSTER, .prefixes = prefixes, .reconcile = take_orders};
+    return operator_run(&d, &config, NULL);
+}
+
+struct candidate {
+    pid_t pid;
+    int in, out;
+};
+
+static struct candidate stand(struct world *w, const char *node)
+{
+    _cleanup_free_ char *root = path_join(w->root, "%s", node);
+    const char *argv[] = {"/proc/self/exe", "lead", root, w->config.store_url, node, NULL};
+    int in[2], out[2];
+    assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+    struct spawn s = {.argv = argv, .fds = {in[0], out[1], 2}, .die_with_parent = true};
+    struct candidate c = {.pid = spawn_start(&s, &w->err), .in = in[1], .out = out[0]};
+    assert_true(c.pid > 0);
+    close(in[0]);
+    close(out[1]);
+    return c;
+}
+
+static void says(const struct candidate *c, const char *expected)
+{
+    char line[64] = "";
+    size_t n = 0;
+    while (n < sizeof(line) - 1 && read(c->out, &line[n], 1) == 1 && line[n] != '\n')
+        n++;
+    line[n] = '\0';
+    assert_string_equal(line, expected);
+}
+
+static void order(const struct candidate *c) { assert_int_equal(write(c->in, ".", 1), 1); }
+
+static void end(struct candidate *c, int sig)
+{
+    kill(c->pid, sig);
+    spawn_wait(c->pid);
+    close(c->in);
+    close(c->out);
+}
+
+static void a_killed_leader_is_replaced(void **state)
+{
+    struct world *w = *state;
+    struct candidate a = stand(w, "a");
+    says(&a, "leads");
+    struct candidate b = stand(w, "b");
+    end(&a, SIGKILL);
+    says(&b, "leads"); /* once a's lease is over */
+    order(&b);
+    says(&b, "written");
+    end(&b, SIGTERM);
+    _cleanup_(kv_release) struct kv kv = {0};
+    assert_int_equal(store_get(w->store, "/leaders/tester", &kv, &w->err), -ERR_NOT_FOUND);
+}
+
+static void a_leader_that_slept_writes_nothing_more(void **state)
+{
+    struct world *w = *state;
+    struct candidate a = stand(w, "a");
+    says(&a, "leads");
+    order(&a);
+    says(&a, "written");
+    struct candidate b = stand(w, "b");
+    kill(a.pid, SIGSTOP);
+    order(&a); /* the first thing it sees when it wakes */
+    says(&b, "leads");
+    order(&b);
+    says(&b, "written");
+    kill(a.pid, SIGCONT);
+    says(&a, "conflict");
+    _cleanup_(kv_release) struct kv kv = {0};
+    assert_ok(store_get(w->store, "/apps/x", &kv, &w->err), w->err);
+    assert_string_equal(kv.value, "b");
+    end(&a, SIGTERM);
+    order(&b); /* a's end took nothing from b */
+    says(&b, "written");
+    end(&b, SIGTERM);
+}
+
+static void started_again_it_takes_over_from_its_dead_predecessor(void **state)
+{
+    struct world *w = *state;
+    struct candidate a = stand(w, "a");
+    says(&a, "leads");
+    _cleanup_(kv_release) struct kv kv = {0};
+    assert_ok(store_get(w->store, "/leaders/tester", &kv, &w->err), w->err);
+    end(&a, SIGTERM);
+    _cleanup_(txn_release) struct txn t = {0};
+    int64_t lease; /* of one that was killed, and would last for a day */
+    assert_ok(store_lease_grant(w->store, 86400, &lease, &w->err), w->err);
+    txn_put(&t, "/leaders/tester", (struct str){kv.value, kv.value_len}, lease);
+    assert_ok(store_txn(w->store, &t, NULL, &w->err), w->err);
+    a = stand(w, "a");
+    says(&a, "leads");
+    end(&a, SIGTERM);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 5 && streq(argv[1], "lead"))
+        return lead(argv + 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mirror_keeps_the_newest),
         cmocka_unit_test(what_is_dirty_is_taken_once),
         cmocka_unit_test(what_waits_is_dirty_in_time),
         WORLD_TEST(a_pass_takes_what_changed_and_sees_transactions_whole),
+        WORLD_TEST(a_killed_leader_is_replaced),
+        WORLD_TEST(a_leader_that_slept_writes_nothing_more),
+        WORLD_TEST(started_again_it_takes_over_from_its_dead_predecessor),
         WORLD_TEST(an_operator_converges_and_sees_its_own_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

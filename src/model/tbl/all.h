@@ -67,6 +67,8 @@
 #include "model/tbl/routing.h"
 #include "model/tbl/remains.h"
 #include "model/tbl/stack.h"
+#include "model/tbl/node.h"
+#include "model/tbl/leader.h"
 #include "model/tbl/user.h"
 #include "model/tbl/token.h"
 #include "model/tbl/event.h"
