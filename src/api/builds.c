@@ -131,7 +131,13 @@ static int create(struct change *c, void *arg, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "the app %s was destroyed meanwhile", u->build.app);
     if (r < 0)
         return r;
+    if (!operator_lease(c->api->op)) /* we were not heard of for so long that it ended */
+        return err_set(err, ERR_UNAVAILABLE, "the api has just come back"),
+               err_hint(err, "try again");
+    _cleanup_free_ char *leash = key_leash(u->build.id);
     change_new(c, key, &build_schema, &u->build);
+    change_hold(c, leash, &leash_schema,
+                &(struct leash){.node = (char *)operator_node(c->api->op)});
     buf_addf(&c->detail, "%s%s%s", u->build.id, u->build.commit ? " " : "",
              u->build.commit ? u->build.commit : "");
     return 0;
@@ -268,22 +274,13 @@ void build_cancel(struct api *api, const char *id)
         log_error("cancelling build %s: %s", own_id, err.msg);
 }
 
-static void list_builds(struct api *api, const char *app, bool finished, struct strv *ret)
+static void list_finished(struct api *api, const char *app, struct strv *ret)
 {
     const struct build *b;
     for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
          (b = mirror_each(&i));)
-        if ((!app || streq(b->app, app)) &&
-            view_build_finished(view_build_status(api, b->id)) == finished)
+        if (streq(b->app, app) && view_build_finished(view_build_status(api, b->id)))
             strv_add(ret, b->id);
-}
-
-void builds_cancel_orphans(struct api *api)
-{
-    _cleanup_(strv_release) struct strv ids = {0};
-    list_builds(api, NULL, false, &ids);
-    for (size_t i = 0; i < ids.n; i++)
-        build_cancel(api, ids.items[i]);
 }
 
 static int forget(struct change *c, void *arg, struct err *err)
@@ -299,7 +296,7 @@ static int forget(struct change *c, void *arg, struct err *err)
 void builds_collect(struct api *api, const char *app)
 {
     _cleanup_(strv_release) struct strv ids = {0};
-    list_builds(api, app, true, &ids);
+    list_finished(api, app, &ids);
     for (size_t i = 0; i + BUILDS_KEPT < ids.n; i++) {
         struct err err;
         _cleanup_free_ char *dir = build_folder(api->config, ids.items[i]);

@@ -10,8 +10,6 @@ char *build_folder(const struct config *c, const char *id); /* the caller's */
 char *build_id_new(void);
 /* Asks for its end; nothing if it has ended. */
 void build_cancel(struct api *api, const char *id);
-/* At start: whoever waited for these is gone with the process that was before us. */
-void builds_cancel_orphans(struct api *api);
 /* Forgets finished builds of the app beyond the newest BUILDS_KEPT, with their folders. */
 void builds_collect(struct api *api, const char *app);
 

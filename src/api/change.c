@@ -29,6 +29,14 @@ void change_put(struct change *c, const char *key, const struct schema *s, const
     strv_add(&c->keys, key);
 }
 
+void change_hold(struct change *c, const char *key, const struct schema *s, const void *value)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    model_encode(s, value, &json);
+    txn_put(&c->txn, key, buf_str(&json), operator_lease(c->api->op));
+    strv_add(&c->keys, key);
+}
+
 void change_new(struct change *c, const char *key, const struct schema *s, const void *value)
 {
     txn_expect(&c->txn, key, 0);

@@ -78,7 +78,6 @@ static int start(struct op *op, void *ctx, struct err *err)
     if (r < 0 || (r = audit_find_ends(api, err)) < 0 ||
         (r = change_make(api, &identity_davit, "user.create", NULL, make_root, NULL, err)) < 0)
         return r;
-    builds_cancel_orphans(api);
     repos_unlock(api->config);
     return open_doors(api, err);
 }

@@ -215,7 +215,7 @@ static struct candidate candidate_of(struct builder *b, const struct build *buil
     struct candidate c = {.id = build->id,
                           .app = build->app,
                           .state = s ? s->state : BUILD_QUEUED,
-                          .cancel = build->cancel,
+                          .cancel = build_unwanted(b->op, build),
                           .job = !j        ? JOB_NONE
                                  : j->done ? JOB_DONE
                                            : JOB_RUNNING};
@@ -251,7 +251,7 @@ static void act(struct builder *b, const struct build *build, const struct candi
     case BUILD_COMMIT: release_commit(b->op, build, &j->result); break;
     case BUILD_FORGET: let_go_of(b, j); break;
     case BUILD_REFUSE:
-        give_up(b, build, build->cancel ? BUILD_CANCELLED : BUILD_FAILED,
+        give_up(b, build, c->cancel ? BUILD_CANCELLED : BUILD_FAILED,
                 c->app_exists ? NULL : "the app was destroyed");
         break;
     case BUILD_LOST:

@@ -36,6 +36,16 @@ static void put_status(struct op *op, struct txn *t, const char *id, const struc
     int64_t rev;
     mirror_get(operator_mirror(op), key, &build_status_schema, &rev);
     put(t, key, rev, &build_status_schema, s);
+    if (s->state == BUILD_RUNNING)
+        return;
+    _cleanup_free_ char *leash = key_leash(id);
+    txn_delete(t, leash);
+}
+
+bool build_unwanted(struct op *op, const struct build *b)
+{
+    _cleanup_free_ char *leash = key_leash(b->id);
+    return b->cancel || !mirror_get(operator_mirror(op), leash, &leash_schema, NULL);
 }
 
 void build_state_put(struct op *op, const char *id, enum build_state state, const char *error)
@@ -122,7 +132,7 @@ static void commit_success(struct op *op, const struct build *b, const struct jo
 
 void release_commit(struct op *op, const struct build *b, const struct job_result *r)
 {
-    if (b->cancel)
+    if (build_unwanted(op, b))
         build_state_put(op, b->id, BUILD_CANCELLED, NULL);
     else if (r->state == BUILD_SUCCEEDED)
         commit_success(op, b, r);

@@ -134,6 +134,10 @@ int main(int argc, char **argv)
     static const char *const prefixes[] = {"/apps/", "/builds/", NULL};
     static const struct operator_desc desc = {
         .name = "fake_pipeline", .prefixes = prefixes, .reconcile = reconcile};
-    struct config c = {.store_url = argv[1]};
+    struct config c;
+    struct err err;
+    _cleanup_free_ char *settings = xasprintf("store = %s\n", argv[1]);
+    if (config_parse("", str_of(settings), &c, &err) < 0)
+        return 1;
     return operator_run(&desc, &c, NULL);
 }

@@ -351,6 +351,20 @@ def test_a_cancelled_push_cancels_its_build(davit):
     assert davit.get("cancel")[:2] == (200, "x")
 
 
+def test_a_killed_api_takes_the_builds_it_held_along(davit):
+    folder = create(davit, "held", {**apps.web("x"), "Makefile": "all:\n\tsleep 301\n"})
+    push = subprocess.Popen(["git", "-C", str(folder), "push", "davit", "main"], env=davit.env, stderr=subprocess.PIPE)
+    sleeps = lambda: subprocess.run(["pgrep", "-f", "^sleep 301$"], capture_output=True).returncode == 0
+    wait_for(sleeps, "the build")
+    os.kill(davit.operator("api"), signal.SIGKILL)
+    push.communicate()
+    assert push.returncode != 0
+    wait_for(lambda: not sleeps(), "its end")
+    davit.commit(folder, {"Makefile": apps.web()["Makefile"]})
+    davit.push(folder)
+    assert davit.get("held")[:2] == (200, "x")
+
+
 def test_secrets_never_reach_another_users_process_list(davit):
     folder = create(davit, "hush", apps.web("x"))
     davit.push(folder)

@@ -312,7 +312,7 @@ static void test_an_image_needs_no_body(void **state)
     assert_null(b.archive);
 }
 
-static void test_orphans_are_cancelled(void **state)
+static void test_the_leash_goes_with_the_api(void **state)
 {
     (void)state;
     create_app("orphan");
@@ -321,7 +321,9 @@ static void test_orphans_are_cancelled(void **state)
     build_is(&done, (struct build_status){.state = BUILD_FAILED, .error = (char *)"x"});
     api_stop(SIGKILL);
     api_start();
-    wait_until(is_cancelled(waits.id));
+    _cleanup_free_ char *leash = key_leash(waits.id);
+    _cleanup_(leash_release) struct leash left = {0};
+    wait_until(!get(leash, &leash_schema, &left));
     assert_false(is_cancelled(done.id));
     /* An orderly end does the same for those who wait at that moment. */
     _cleanup_(push_end) struct push last = push_begin("orphan", "");
@@ -372,7 +374,7 @@ int main(void)
         cmocka_unit_test(test_who_waits_for_a_worker_is_told),
         cmocka_unit_test(test_broken_uploads_leave_nothing),
         cmocka_unit_test(test_an_image_needs_no_body),
-        cmocka_unit_test(test_orphans_are_cancelled),
+        cmocka_unit_test(test_the_leash_goes_with_the_api),
         cmocka_unit_test(test_destroyed_meanwhile),
         cmocka_unit_test(test_old_builds_are_forgotten),
     };

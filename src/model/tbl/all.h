@@ -63,6 +63,7 @@
 #include "model/tbl/domain.h"
 #include "model/tbl/build.h"
 #include "model/tbl/build_status.h"
+#include "model/tbl/leash.h"
 #include "model/tbl/instance.h"
 #include "model/tbl/routing.h"
 #include "model/tbl/remains.h"
