@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Fails when the manual misses something that the tables of the code have: a verb, a setting, its default or bounds, an operator;
 when tools/packages doesn't install what operators need; when an example of CONTRIBUTING.md isn't the one that is built, or no
-longer applies; when a link leads nowhere; or when any tracked file holds what a merge left undecided."""
+longer applies; when a file or function that docs/a-push.md names is gone; when a link leads nowhere; or when any
+tracked file holds what a merge left undecided."""
 
 import pathlib
 import re
@@ -47,6 +48,18 @@ def examples():
             yield f"{patch.relative_to(TOP)} does not apply any more: {checks[0].stderr.strip()}"
 
 
+def lost():
+    """What docs/a-push.md names: the files, and in them (or that which was named last) the functions."""
+    file, text = "", ""
+    for name, call in re.findall(r"`(src/[\w./]+)`|`(\w+)\(\)`", (DOCS / "a-push.md").read_text()):
+        if name and not (TOP / name).is_file():
+            yield f"docs/a-push.md names {name}, which is not there"
+        elif name:
+            file, text = name, (TOP / name).read_text()
+        elif not re.search(rf"\b{call}\(", text):
+            yield f"docs/a-push.md looks for {call}() in {file}, which has none"
+
+
 def dead_links():
     for page in [*DOCS.glob("*.md"), TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "ARCHITECTURE.md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S)):
@@ -75,6 +88,6 @@ def undecided():
                 yield f"{name.decode()}:{number} is the mark of a merge: {line[:40].decode(errors='replace')}"
 
 
-found = [*missing(), *packages(), *examples(), *dead_links(), *undecided()]
+found = [*missing(), *packages(), *examples(), *lost(), *dead_links(), *undecided()]
 print("\n".join(found) or "the manual has it all")
 sys.exit(1 if found else 0)

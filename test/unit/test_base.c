@@ -1,9 +1,12 @@
 #include "cm.h"
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "base/visible.h"
+#include "base/words.h"
 
 static void errors_keep_context_and_hint(void **state)
 {
@@ -93,6 +96,81 @@ static void buffers_stop_at_their_cap(void **state)
     assert_string_equal(b.ptr, "ab");
 }
 
+static void buffers_hold_exactly_their_cap(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 300; n++) {
+        _cleanup_(buf_release) struct buf b = BUF_CAP(n);
+        for (size_t i = 0; i < n; i++)
+            buf_addc(&b, 'x');
+        assert_false(b.overflow);
+        buf_addc(&b, 'y');
+        assert_true(b.overflow);
+        assert_int_equal(b.len, n);
+        _cleanup_free_ char *text = buf_take(&b);
+        assert_int_equal(strlen(text), n);
+    }
+    _cleanup_(buf_release) struct buf nothing = BUF_INIT;
+    _cleanup_free_ char *text = buf_take(&nothing);
+    assert_string_equal(text, "");
+}
+
+static void hex_writes_two_digits_a_byte_and_no_more(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *bytes = xmalloc(3), *text = xmalloc(7);
+    memcpy(bytes, "\x00\x7f\xff", 3);
+    hex_encode(bytes, 3, text);
+    assert_string_equal(text, "007fff");
+}
+
+static void a_mistyped_word_finds_the_nearest(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"logs", "login", "apps", "releases", "rollback"};
+    static const struct {
+        const char *typed, *meant;
+    } cases[] = {
+        {"logs", "logs"},
+        {"olgs", "logs"},
+        {"lgos", "logs"},
+        {"lo", "logs"},
+        {"aps", "apps"},
+        {"appps", "apps"},
+        {"relaeses", "releases"},
+        {"reaelses", "releases"},
+        {"rolback", "rollback"},
+        {"orllbakc", "rollback"},
+        {"xyz", NULL},
+        {"o", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *found = nearest(cases[i].typed, words, ARRAY_LEN(words));
+        if (!cases[i].meant != !found || (found && !streq(found, cases[i].meant)))
+            fail_msg("%s: %s", cases[i].typed, found ? found : "nothing");
+    }
+}
+
+static void a_log_line_has_name_level_and_text(void **state)
+{
+    (void)state;
+    int ends[2], stderr_was = dup(STDERR_FILENO);
+    char text[300] = "";
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    log_init("room", LOG_LEVEL_INFO);
+    log_debug("too much");
+    log_warning("one\ntwo %d", 3);
+    dup2(stderr_was, STDERR_FILENO);
+    close(stderr_was);
+    close(ends[1]);
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    close(ends[0]);
+    _cleanup_free_ char *expected = xasprintf(" room[%d]: warning: one two 3\n", (int)getpid());
+    assert_contains(text, expected);
+    assert_string_equal(strchr(text, ' '), expected);
+}
+
 static void cutting_and_trimming(void **state)
 {
     (void)state;
@@ -176,6 +254,10 @@ int main(void)
         cmocka_unit_test(errors_nobody_looks_at),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(buffers_stop_at_their_cap),
+        cmocka_unit_test(buffers_hold_exactly_their_cap),
+        cmocka_unit_test(hex_writes_two_digits_a_byte_and_no_more),
+        cmocka_unit_test(a_mistyped_word_finds_the_nearest),
+        cmocka_unit_test(a_log_line_has_name_level_and_text),
         cmocka_unit_test(cutting_and_trimming),
         cmocka_unit_test(times_go_both_ways),
         cmocka_unit_test(what_acts_on_a_terminal_is_spelled_out),

@@ -75,6 +75,34 @@ static void deep_documents_are_refused(void **state)
         STR("{\"name\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[\"}");
     assert_ok(model_decode(&app_schema, brackets_in_text, &a, &err), err);
     app_release(&a);
+    _cleanup_(buf_release) struct buf wide = BUF_INIT;
+    buf_adds(&wide, "{\"name\":\"x\",\"more\":[[]");
+    for (int i = 0; i < 1000; i++)
+        buf_adds(&wide, ",{},[]");
+    buf_adds(&wide, "]}");
+    assert_ok(model_decode(&app_schema, buf_str(&wide), &a, &err), err);
+    app_release(&a);
+}
+
+static void maps_and_counts_go_both_ways(void **state)
+{
+    (void)state;
+    struct err err;
+    struct desired d = {0};
+    const char *text = "{\"release\":3,\"generation\":0,\"formation\":{\"web\":2,\"worker\":1}}";
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    assert_ok(model_decode(&desired_schema, str_of(text), &d, &err), err);
+    assert_int_equal(counts_get(&d.formation, "worker", 0), 1);
+    model_encode(&desired_schema, &d, &out);
+    assert_contains(out.ptr, "\"formation\":{\"web\":2,\"worker\":1}");
+    desired_release(&d);
+    static const char *const wrong[] = {"\"x\"", "1.5", "{}", "null"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        _cleanup_free_ char *bad =
+            xasprintf("{\"release\":3,\"generation\":0,\"formation\":{\"web\":%s}}", wrong[i]);
+        assert_err(model_decode(&desired_schema, str_of(bad), &d, &err), ERR_INVALID);
+        assert_contains(err.msg, "whole numbers");
+    }
 }
 
 static void texts_are_escaped(void **state)
@@ -85,6 +113,26 @@ static void texts_are_escaped(void **state)
     assert_string_equal(
         b.ptr,
         "\"a\\\"\\\\\\n\\t\\u0001\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd/\"");
+    /* The first and the last of each form of UTF-8 stay; what is cut, overlong or too large
+     * doesn't. */
+    static const char *const good[] = {"\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",
+                                       "\xe1\x80\x80",     "\xec\xbf\xbf",     "\xed\x9f\xbf",
+                                       "\xee\x80\x80",     "\xef\xbf\xbf",     "\xf0\x90\x80\x80",
+                                       "\xf1\x80\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+        "\xe1\x80", "\xf1\x80\x80", "\xf5\x80\x80\x80", "\xe1\x80\x7f",     "\xf1\x80\x80\xc0"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        _cleanup_free_ char *expected = xasprintf("\"%s\"", good[i]);
+        buf_reset(&b);
+        json_add_string(&b, str_of(good[i]));
+        assert_string_equal(b.ptr, expected);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        buf_reset(&b);
+        json_add_string(&b, str_of(bad[i]));
+        assert_contains(b.ptr, "\xef\xbf\xbd");
+    }
 }
 
 static void names_are_checked(void **state)
@@ -187,7 +235,8 @@ static void app_jsons(void **state)
         app_json_parse(
             STR("{\"name\":\"x\",\"env\":{\"A\":\"1\",\"B\":{\"generator\":\"secret\"},"
                 "\"C\":{\"description\":\"d\"},\"D\":{\"required\":false}},"
-                "\"formation\":{\"web\":{\"quantity\":2}},\"buildpacks\":[{\"url\":\"u#v1\"}],"
+                "\"formation\":{\"web\":{\"quantity\":2},\"worker\":{\"quantity\":0}},"
+                "\"buildpacks\":[{\"url\":\"u#v1\"}],"
                 "\"scripts\":{\"dokku\":{\"predeploy\":\"p\"},\"postdeploy\":\"q\"},"
                 "\"healthchecks\":{\"web\":[{\"type\":\"startup\",\"path\":\"/up\",\"wait\":1}]}}"),
             &a, &err),
@@ -215,6 +264,8 @@ static void app_jsons(void **state)
         {"{\"env\":{\"A\":{\"generator\":\"x\"}}}", "the only generator there is"},
         {"{\"formation\":{\"web\":{\"quantity\":-1}}}", "field 'formation.web.quantity'"},
         {"{\"formation\":[]}", "field 'formation': an object is needed"},
+        {"{\"formation\":{\"We b\":{\"quantity\":1}}}", "field 'formation'"},
+        {"{\"env\":{\"A\":{\"required\":1}}}", "'required' must be true or false"},
         {"{\"healthchecks\":{\"web\":[{\"type\":\"startup\"}]}}",
          "field 'healthchecks.web[0]': exactly one of"},
         {"{\"healthchecks\":{\"web\":[{\"type\":\"x\"}]}}", "'type' must be"},
@@ -387,6 +438,7 @@ int main(void)
         cmocka_unit_test(documents_go_both_ways),
         cmocka_unit_test(bad_documents_name_the_field),
         cmocka_unit_test(deep_documents_are_refused),
+        cmocka_unit_test(maps_and_counts_go_both_ways),
         cmocka_unit_test(texts_are_escaped),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(keys_match_their_form),
