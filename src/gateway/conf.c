@@ -18,8 +18,8 @@ const struct conf_page conf_pages[] = {
 
 /* The fields of a request's log line, separated by tabs: logline.c's enum field. The path is the
  * last, so that a line that is too long loses only its end. */
-#define LOG_FORMAT                                                                                 \
-    "%[var(txn.app)]\\t%ts\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"                               \
+#define LOG_FORMAT(end)                                                                            \
+    "%[var(txn.app)]\\t" end "\\t%ST\\t%b\\t%s\\t%HM\\t%[var(txn.host)]"                           \
     "\\t%[var(txn.id)]\\t%ci\\t%Tc\\t%Tr\\t%Td\\t%B\\t%HV\\t%sslv\\t%{+E}HU"
 
 /* A connection needs two descriptors, an idle one to a server one more; the rest is for sockets
@@ -60,8 +60,9 @@ static void add_global(struct buf *b, const struct config *c, struct conf_limits
  *
  * No tcp-response rule waits the first time: while one does, HAProxy 2.6 passes the end of the
  * server's connection on to the client's, and nothing is sent again. So `timeout server` has to be
- * that for the first byte, which counts from the end of the request, and is the one for silence
- * later on too, but for those who ask for a stream of events. */
+ * that for the first byte, which counts from the end of the request. HAProxy 3.0 can set another
+ * for the silence later on, once there are headers; before, it is the same, but for those who ask
+ * for a stream of events. */
 static void add_defaults(struct buf *b, const struct config *c)
 {
     buf_adds(b, "defaults common\n"
@@ -93,7 +94,10 @@ static void add_defaults(struct buf *b, const struct config *c)
                 "  tcp-response content lua.once_more if { var(txn.sent) -m found }\n"
                 "  tcp-response content set-var(txn.sent) bool(true)\n"
                 "  http-request set-timeout server 55s "
-                "if { req.hdr(accept) -m sub text/event-stream }\n");
+                "if { req.hdr(accept) -m sub text/event-stream }\n"
+                ".if version_atleast(3.0.0)\n"
+                "  http-response set-timeout server 55s\n"
+                ".endif\n");
 }
 
 static void add_return(struct buf *b, const struct config *c, const char *status, const char *page,
@@ -149,9 +153,15 @@ static void add_cleaning(struct buf *b)
 /* What both frontends do. Order and wording are for speed: every request comes through here. */
 static void add_requests(struct buf *b, const struct config *c)
 {
-    buf_adds(b, "defaults web from common\n"
-                "  log global\n"
-                "  log-format \"" LOG_FORMAT "\"\n");
+    buf_addf(b,
+             "defaults web from common\n"
+             "  log global\n"
+             ".if version_atleast(3.0.0)\n"
+             "  log-format \"%s\"\n"
+             ".else\n"
+             "  log-format \"%s\"\n"
+             ".endif\n",
+             LOG_FORMAT("%ts%[fc_err]"), LOG_FORMAT("%ts"));
     add_return(b, c, "405", "405", "if METH_CONNECT");
     add_return(b, c, "414", "414", "if { url_len gt 8192 }");
     add_return(b, c, "431", "431",

@@ -3,6 +3,8 @@
 #include "gateway/errors.h"
 #include "gateway/state.h"
 
+enum { IDLE_MS = 55000 }; /* conf.c's `http-response set-timeout` */
+
 /* In the order of conf.c's LOG_FORMAT. */
 enum field {
     F_APP,
@@ -37,6 +39,20 @@ static const struct {
     {'c', '*', GATEWAY_H27}, {'R', '*', GATEWAY_H99}, {'I', '*', GATEWAY_H99},
 };
 
+static int64_t number(struct str s)
+{
+    uint64_t n;
+    return str_to_u64(s, 0, INT64_MAX / 4, &n, NULL) < 0 ? -1 : (int64_t)n;
+}
+
+/* HAProxy 3.0 says CD when it gives up on a silent server, as if the client had left. What tells
+ * the two apart is the error of the client's connection, which it logs behind the letters, and that
+ * silence takes its time. */
+static bool is_idle(const struct str f[FIELDS])
+{
+    return str_eq(f[F_END], STR("CD0")) && number(f[F_DATA]) >= IDLE_MS;
+}
+
 static enum gateway_error ending(const struct str f[FIELDS])
 {
     for (int e = GATEWAY_OK + 1; *f[F_BACKEND].ptr == 'H' && e <= GATEWAY_H99; e++) {
@@ -45,6 +61,8 @@ static enum gateway_error ending(const struct str f[FIELDS])
             return (enum gateway_error)e;
     }
     char who = f[F_END].ptr[0], when = f[F_END].ptr[1];
+    if (is_idle(f))
+        return GATEWAY_H15;
     /* Either side may hang up on a WebSocket. */
     if (str_eq(f[F_STATUS], STR("101")) && (who == 'C' || who == 'S'))
         return GATEWAY_OK;
@@ -53,12 +71,6 @@ static enum gateway_error ending(const struct str f[FIELDS])
             return endings[i].error;
     }
     return GATEWAY_OK;
-}
-
-static int64_t number(struct str s)
-{
-    uint64_t n;
-    return str_to_u64(s, 0, INT64_MAX / 4, &n, NULL) < 0 ? -1 : (int64_t)n;
 }
 
 static void add_number(struct buf *b, int64_t n)

@@ -3,6 +3,7 @@ instances that are threads of the test."""
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from davit import BUILD, REPO, _ensure_user, free_port, wait_for
+
+
+def haproxy_version():
+    """(3, 0) and the like, of the one on the PATH."""
+    said = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
 
 
 class Store:

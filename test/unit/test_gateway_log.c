@@ -33,6 +33,13 @@ static const struct {
           "web.2", "connect= service=", "503")},
     {RAW("shop", "sD", "200", "s1", WEB, SERVED),
      LINE(ERROR("H15", "Idle connection"), "web.2", "connect=1ms service=18ms", "200")},
+    {RAW("shop", "CD0", "200", "s1", WEB, "1\t17\t55001\t99\tHTTP/1.1\t-\t/p"), /* HAProxy 3.0 */
+     LINE(ERROR("H15", "Idle connection"), "web.2", "connect=1ms service=55018ms", "200")},
+    {RAW("shop", "CD0", "200", "s1", WEB, SERVED),
+     LINE(ERROR("H27", "Client Request Interrupted"), "web.2", "connect=1ms service=18ms", "200")},
+    {RAW("shop", "CD47", "200", "s1", WEB, "1\t17\t55001\t99\tHTTP/1.1\t-\t/p"),
+     LINE(ERROR("H27", "Client Request Interrupted"), "web.2", "connect=1ms service=55018ms",
+          "200")},
     {RAW("shop", "SD", "200", "s1", WEB, SERVED),
      LINE(ERROR("H18", "Server Request Interrupted"), "web.2", "connect=1ms service=18ms", "200")},
     {RAW("shop", "KD", "200", "s1", WEB, SERVED),
