@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 
 #include "builder/registry.h"
 #include "builder/stack_fill.h"
 #include "os/file.h"
+#include "os/spawn.h"
 
 /* --- is it there ----------------------------------------------------------------------------- */
 
@@ -94,23 +97,40 @@ static int make_missing(const struct stacks *s, const struct recipe *r, struct s
 
 /* --- one maker at a time --------------------------------------------------------------------- */
 
+/* There is no descriptor of flock(2) to poll beside that of a cancellation, so a program waits in
+ * our place: the lock belongs to the open file, which is ours as much as its. */
+static int await_lock(int fd, const struct cancel *cancel, struct err *err)
+{
+    _cleanup_close_ int end = -1;
+    pid_t pid = spawn_start(&(struct spawn){.argv = (const char *const[]){"flock", "0", NULL},
+                                            .fds = {fd, -1, -1},
+                                            .die_with_parent = true,
+                                            .pidfd = &end},
+                            err);
+    if (pid < 0)
+        return pid;
+    struct pollfd p[] = {{end, POLLIN, 0}, {cancel ? cancel->fd : -1, POLLIN, 0}};
+    while (poll(p, ARRAY_LEN(p), -1) < 0 && errno == EINTR)
+        ;
+    if (!p[0].revents)
+        pidfd_send_signal(end, SIGKILL, NULL, 0);
+    int status = spawn_wait(pid), r = cancel_check(cancel, err);
+    return r || !status ? r : err_set(err, ERR_INTERNAL, "waiting for a lock: status %d", status);
+}
+
 int stack_lock(const struct stacks *s, const char *what, int *ret, struct err *err)
 {
     _cleanup_free_ char *dir = path_join(s->config->cache, "build");
     _cleanup_free_ char *path = path_join(dir, "%s.lock", what);
-    bool said = false;
     int r = dir_make(dir, 0755, err);
     _cleanup_close_ int fd = r ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (!r && fd < 0)
         r = err_errno(err, "opening %s", path);
-    while (!r && flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
+    if (!r && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
             return err_errno(err, "locking %s", path);
-        if (!said)
-            output_step(s->out, "Waiting for a stack that is being prepared already");
-        said = true;
-        r = cancel_check(s->cancel, err);
-        poll(NULL, 0, 50);
+        output_step(s->out, "Waiting for a stack that is being prepared already");
+        r = await_lock(fd, s->cancel, err);
     }
     if (!r)
         *ret = TAKE_FD(fd);

@@ -5,11 +5,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "base/time.h"
 #include "builder/cage.h"
+#include "builder/stack.h"
 #include "os/spawn.h"
 #include "os/file.h"
 
@@ -167,6 +169,60 @@ static void it_dies_with_us(void **state)
     wait_until(napping, false);
 }
 
+/* The lock of stacks, held by a process that ends when `tell` is closed. */
+static pid_t holder(const char *path, int *tell)
+{
+    int said[2], told[2];
+    char byte = 0;
+    assert_int_equal(pipe(said) | pipe(told), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        int fd = open(path, O_RDWR | O_CREAT, 0600);
+        close(told[1]);
+        _exit(flock(fd, LOCK_EX) < 0 || write(said[1], "y", 1) != 1 || read(told[0], &byte, 1) < 0);
+    }
+    close(said[1]);
+    close(told[0]);
+    assert_int_equal(read(said[0], &byte, 1), 1);
+    close(said[0]);
+    *tell = told[1];
+    return pid;
+}
+
+static void who_waits_for_a_stack_can_be_cancelled_and_gets_the_lock(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config c;
+    _cleanup_free_ char *root = xasprintf("/tmp/davit-test-lock.%d", (int)getpid());
+    assert_int_equal(config_parse(root, STR(""), &c, NULL), 0);
+    _cleanup_free_ char *dir = path_join(c.cache, "build"), *path = path_join(dir, "stacks.lock");
+    assert_int_equal(dir_make(dir, 0755, NULL), 0);
+    _cleanup_(output_close) struct output o = nowhere();
+    volatile bool cancelled = true;
+    const struct cancel cancel = {eventfd(1, EFD_CLOEXEC), &cancelled};
+    int tell, held = -1;
+    pid_t pid = holder(path, &tell);
+    struct stacks s = {.config = &c, .out = &o, .cancel = &cancel};
+    assert_err(stack_lock(&s, "stacks", &held, &err), ERR_CANCELLED);
+    close(tell); /* it ends, some time during the wait */
+    s.cancel = NULL;
+    assert_ok(stack_lock(&s, "stacks", &held, &err), err);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(cancel.fd);
+    pid = fork();
+    if (!pid) {
+        int fd = open(path, O_RDWR);
+        _exit(flock(fd, LOCK_EX | LOCK_NB) < 0 ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0); /* it is ours, though another program waited */
+    close(held);
+    config_release(&c);
+    dir_remove(root, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_left_behind_process_does_not_hold_the_end_up),
         cmocka_unit_test(cancelling_ends_it_at_once),
         cmocka_unit_test(it_dies_with_us),
+        cmocka_unit_test(who_waits_for_a_stack_can_be_cancelled_and_gets_the_lock),
     };
     if (geteuid() != 0)
         return 77; /* meson: skipped */
