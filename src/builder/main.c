@@ -35,6 +35,7 @@ struct builder {
     const struct config *config;
     struct image_store *images;
     struct job *jobs;
+    struct strv open; /* ids of builds that aren't through, and of those with a job */
     struct chores chores;
     int64_t chores_due;           /* mono ms; INT64_MAX: nothing to tidy up */
     bool chores_run, chores_done; /* by a worker, and not settled yet */
@@ -275,28 +276,56 @@ static void tend_orphans(struct builder *b)
     }
 }
 
-static void reconcile(struct op *op, void *ctx, int64_t now)
+/* The build that a key is of. */
+static bool subject(const char *key, struct str *ret)
 {
-    struct builder *b = ctx;
-    size_t n = 0, size = 64;
-    const struct build **builds = xcalloc(size, sizeof(*builds));
-    const struct build *build;
-    for (struct mirror_iter i = mirror_of(operator_mirror(op), &build_schema, NULL);
-         (build = mirror_each(&i));) {
-        if (n == size)
-            builds = xrealloc(builds, (size *= 2) * sizeof(*builds));
-        builds[n++] = build;
+    return key_is(&build_schema, key, ret) || key_is(&build_status_schema, key, ret) ||
+           key_is(&leash_schema, key, ret);
+}
+
+/* Those with something to decide about, in the order of ids; forgets the others. */
+static size_t gather(struct builder *b, const struct build **builds, struct candidate *candidates)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->open.n; i++) {
+        char *id = b->open.items[i];
+        _cleanup_free_ char *key = key_build(id);
+        const struct build *build = mirror_get(operator_mirror(b->op), key, &build_schema, NULL);
+        if (build)
+            candidates[n] = candidate_of(b, build);
+        bool again = n && streq(builds[n - 1]->id, id);
+        if (!build || again || build_is_over(&candidates[n])) {
+            free(id);
+            continue;
+        }
+        builds[n] = build;
+        b->open.items[n++] = id;
     }
-    struct candidate *candidates = xcalloc(MAX(n, (size_t)1), sizeof(*candidates));
-    enum build_action *actions = xcalloc(MAX(n, (size_t)1), sizeof(*actions));
-    for (size_t i = 0; i < n; i++)
-        candidates[i] = candidate_of(b, builds[i]);
+    return b->open.n = n;
+}
+
+static void tend_builds(struct builder *b)
+{
+    for (const char *id; (id = operator_take(b->op));)
+        strv_add(&b->open, id);
+    strv_sort(&b->open);
+    const struct build **builds = xcalloc(b->open.n + 1, sizeof(*builds));
+    struct candidate *candidates = xcalloc(b->open.n + 1, sizeof(*candidates));
+    enum build_action *actions = xcalloc(b->open.n + 1, sizeof(*actions));
+    size_t n = gather(b, builds, candidates);
     build_plan(candidates, n, actions);
     for (size_t i = 0; i < n; i++)
         act(b, builds[i], &candidates[i], actions[i]);
     free(actions);
     free(candidates);
     free(builds);
+}
+
+static void reconcile(struct op *op, void *ctx, int64_t now)
+{
+    struct builder *b = ctx;
+    (void)op;
+    tend_builds(b);
     tend_orphans(b);
     tidy_up(b, now);
     refresher_pass(&b->refresher, now);
@@ -370,6 +399,7 @@ const struct operator_desc builder_operator = {
     .main = builder_main,
     .teardown = builder_teardown,
     .prefixes = (const char *const[]){"/apps/", "/builds/", "/remains/", "/stacks/", NULL},
+    .subject = subject,
     .start = start,
     .reconcile = reconcile,
     .stop = stop,

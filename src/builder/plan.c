@@ -16,6 +16,8 @@ static bool must_queue(const struct candidate *builds, size_t i)
     return false;
 }
 
+bool build_is_over(const struct candidate *b) { return finished(b) && b->job == JOB_NONE; }
+
 static enum build_action decide(const struct candidate *b, bool may_start)
 {
     if (finished(b))

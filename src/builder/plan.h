@@ -25,6 +25,8 @@ enum build_action {
     BUILD_LOST,   /* it ran when we were killed */
 };
 
+/* Whether there is nothing to decide about it any more. */
+bool build_is_over(const struct candidate *b);
 /* Decides for each of the builds, which are sorted by id; ret[i] is for builds[i]. One build an app
  * at a time, in the order of ids; at most BUILDS_AT_ONCE in all. */
 void build_plan(const struct candidate *builds, size_t n, enum build_action *ret);

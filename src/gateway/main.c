@@ -207,15 +207,21 @@ static int converge(struct gateway *g, const struct wanted *w, struct err *err)
     return r;
 }
 
+/* Apps with stopped servers are looked at again. */
 static void schedule(struct gateway *g, int64_t now)
 {
     bool stopped = false;
-    for (size_t i = 0; i < g->state.n_servers; i++)
-        stopped |= g->state.servers[i].stopped;
-    if (!stopped)
-        return;
-    operator_wake_at(g->op, now + g->poll_ms);
-    g->poll_ms = MIN(2 * g->poll_ms, (int64_t)POLL_MAX_MS);
+    for (size_t i = 0; i < g->state.n_servers; i++) {
+        struct str app, process, id;
+        if (!g->state.servers[i].stopped ||
+            !server_name_parts(str_of(g->state.servers[i].name), &app, &process, &id))
+            continue;
+        _cleanup_free_ char *name = xstrndup(app.ptr, app.len);
+        operator_touch_at(g->op, name, now + g->poll_ms);
+        stopped = true;
+    }
+    if (stopped)
+        g->poll_ms = MIN(2 * g->poll_ms, (int64_t)POLL_MAX_MS);
 }
 
 static bool has_servers(const struct gateway *g, const char *app)
@@ -241,12 +247,39 @@ static void let_go(struct gateway *g)
     }
 }
 
+/* Hosts are one table for all apps, which may want the same: what changes them is about everything,
+ * this subject. */
+#define EVERYTHING "/"
+
+static bool subject(const char *key, struct str *ret)
+{
+    if (!key_is(&app_schema, key, NULL) && !key_is(&domain_schema, key, NULL))
+        return subject_app(key, ret);
+    *ret = STR(EVERYTHING);
+    return true;
+}
+
+/* The apps to look at; returns whether it must be all. */
+static bool take_dirty(struct gateway *g, int64_t now, struct strv *ret)
+{
+    bool all = !g->known || now >= g->renew_at;
+    for (const char *app; (app = operator_take(g->op));) {
+        if (streq(app, EVERYTHING) || !app_exists(g, str_of(app)))
+            all = true;
+        else
+            strv_add(ret, app);
+    }
+    return all;
+}
+
 static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     struct gateway *g = ctx;
     struct err err;
     struct world world;
-    world_read(operator_mirror(op), g->config, &world);
+    _cleanup_(strv_release) struct strv dirty = {0};
+    bool all = take_dirty(g, now, &dirty);
+    world_read(operator_mirror(op), g->config, all ? NULL : &dirty, &world);
     if (converge(g, &world.wanted, &err) < 0) {
         lose(g);
         set_status(g, &err);
@@ -325,6 +358,7 @@ const struct operator_desc gateway_operator = {
     .main = gateway_main,
     .teardown = gateway_teardown,
     .prefixes = (const char *const[]){"/apps/", "/instances/", "/routing/", "/remains/", NULL},
+    .subject = subject,
     .start = start,
     .reconcile = reconcile,
 };

@@ -67,12 +67,19 @@ static int compare_homes(const void *a, const void *b)
     return r ? r : (x->app.len > y->app.len) - (x->app.len < y->app.len);
 }
 
+/* Whether the plan is about that app. */
+static bool concerns(const struct planner *p, struct str app)
+{
+    return !p->want->partial || wanted_has_app(p->want, app);
+}
+
 static void note_home(struct planner *p, struct str app, const char *backend)
 {
     size_t number = pool_number(backend);
     if (number && number <= p->have->pool)
         p->used[number] = true;
-    p->homes[p->n_homes++] = (struct home){backend, app};
+    if (concerns(p, app))
+        p->homes[p->n_homes++] = (struct home){backend, app};
 }
 
 /* The table says it, or for an app that answers with an error, the servers it still has. */
@@ -262,6 +269,9 @@ static void plan_leaving(struct planner *p)
 {
     for (size_t i = 0; i < p->have->n_servers; i++) {
         const struct server *v = &p->have->servers[i];
+        struct str app, process, id;
+        if (server_name_parts(str_of(v->name), &app, &process, &id) && !concerns(p, app))
+            continue;
         const struct want_instance *instance = wanted_instance(p->want, v->name);
         if (instance && can_serve(instance) && wanted_has_app(p->want, str_of(instance->app)))
             continue;
@@ -293,7 +303,8 @@ void plan_make(const struct wanted *w, const struct state *s, int64_t now_us, st
     for (size_t i = 0; i < w->n_apps; i++)
         plan_app(&p, &w->apps[i]);
     plan_growth(&p);
-    plan_hosts(&p);
+    if (!w->partial)
+        plan_hosts(&p);
     plan_leaving(&p);
     plan_unknown_draining(&p);
     free(p.homes);

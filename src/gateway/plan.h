@@ -10,7 +10,7 @@
 /* Appends to *ret, in this order, so that at no moment an app that can serve has no server: grow
  * the pool; add servers; point apps and hosts; only then stop, cut and delete servers; and tell
  * the store who has drained. Carried out on HAProxy and planned again, it ends with no action left
- * but waiting for requests to end. */
+ * but waiting for requests to end. With w->partial it is about the apps in *w only. */
 void plan_make(const struct wanted *w, const struct state *s, int64_t now_us, struct plan *ret);
 
 /* What an app without a ready instance answers. */

@@ -29,6 +29,8 @@ void routing_report(struct op *op, const struct wanted *w, const struct state *s
 {
     for (size_t i = 0; i < w->n_apps; i++)
         report(op, s, w->apps[i].name);
+    if (w->partial)
+        return;
     for (struct mirror_iter i = mirror_of(operator_mirror(op), &routing_schema, NULL);
          mirror_next(&i);)
         if (!wanted_has_app(w, i.parts[0]))

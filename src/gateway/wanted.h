@@ -25,6 +25,8 @@ struct want_host {
 };
 
 struct wanted {
+    bool partial; /* only some apps, all of which there are, and no hosts: the others are as they
+                     should be */
     const char *domain; /* APP.domain answers for every app */
     int64_t drain_us;   /* how long a draining instance may take */
     struct want_app *apps;

@@ -52,22 +52,42 @@ static void add_instance(struct world *w, const struct instance *i)
     };
 }
 
-void world_read(struct mirror *m, const struct config *c, struct world *ret)
+/* Of one app, NULL: of all. */
+static void add_instances(struct world *w, struct mirror *m, const char *app)
 {
-    struct world *w = ret;
-    *w = (struct world){.wanted = {.domain = c->domain, .drain_us = c->drain_timeout * 1000000}};
+    const struct instance *instance;
+    for (struct mirror_iter i = mirror_of(m, &instance_schema, app); (instance = mirror_each(&i));)
+        if (streq(instance->type, "web"))
+            add_instance(w, instance);
+}
+
+static void read_all(struct world *w, struct mirror *m)
+{
     _cleanup_free_ char *apps = key_prefix(&app_schema, NULL);
     struct str parts[KEY_PARAMS_MAX];
-    const struct instance *instance;
     for (struct mirror_iter i = mirror_iter(m, apps); mirror_next(&i);) {
         if (key_is(&app_schema, i.key, parts))
             add_app(w, m, mirror_value(&i, &app_schema));
         else if (key_is(&domain_schema, i.key, parts))
             add_host(w, parts[0], mirror_value(&i, &domain_schema));
     }
-    for (struct mirror_iter i = mirror_of(m, &instance_schema, NULL); (instance = mirror_each(&i));)
-        if (streq(instance->type, "web"))
-            add_instance(w, instance);
+    add_instances(w, m, NULL);
+}
+
+void world_read(struct mirror *m, const struct config *c, const struct strv *only,
+                struct world *ret)
+{
+    struct world *w = ret;
+    *w = (struct world){.wanted = {.partial = only != NULL,
+                                   .domain = c->domain,
+                                   .drain_us = c->drain_timeout * 1000000}};
+    if (!only)
+        read_all(w, m);
+    for (size_t i = 0; only && i < only->n; i++) {
+        _cleanup_free_ char *key = key_app(only->items[i]);
+        add_app(w, m, mirror_get(m, key, &app_schema, NULL));
+        add_instances(w, m, only->items[i]);
+    }
     wanted_sort(&w->wanted);
 }
 

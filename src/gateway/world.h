@@ -11,8 +11,9 @@ struct world {
     struct strv names;
 };
 
-/* Names HAProxy could misread are left out; the api lets none in. */
-void world_read(struct mirror *m, const struct config *c, struct world *ret);
+/* Names HAProxy could misread are left out; the api lets none in. `only`: these apps; NULL: all. */
+void world_read(struct mirror *m, const struct config *c, const struct strv *only,
+                struct world *ret);
 void world_release(struct world *w);
 
 #endif

@@ -51,7 +51,7 @@ static void add_instance(struct scene *s, const char *app, const char *id, const
                                .since_us = 0};
 }
 
-/* One line: "app A [maintenance]", "host H A", "instance A ID STATE [RESTARTS]", "pool N",
+/* One line: "only", "app A [maintenance]", "host H A", "instance A ID STATE [RESTARTS]", "pool N",
  * "row TABLE KEY VALUE", "server BACKEND NAME [stopped REQUESTS [former]]". */
 static void read_line(struct scene *s, const char *line)
 {
@@ -63,6 +63,8 @@ static void read_line(struct scene *s, const char *line)
         *MORE(s->want.hosts, s->want.n_hosts) = (struct want_host){keep(s, a), keep(s, b)};
     } else if (streq(verb, "instance")) {
         add_instance(s, a, b, c, atoi(d));
+    } else if (streq(verb, "only")) {
+        s->want.partial = true;
     } else if (streq(verb, "pool")) {
         s->have.pool = (size_t)atoi(a);
     } else if (streq(verb, "row")) {
@@ -124,6 +126,11 @@ static const struct {
      "set apps shop H14\nset hosts shop.d shop\n"},
     {"a first instance: server, then app, then host", "pool 2\napp shop\ninstance shop v1 ready\n",
      0, "add s1 shop:web.1:v1 10.0.0.1:5000\nset apps shop s1\nset hosts shop.d shop\n"},
+    {"of one app among others",
+     "pool 3\nonly\napp shop\ninstance shop v2 ready\ninstance shop v1 draining\n"
+     "row hosts blog.d blog\nrow apps blog s1\nserver s1 blog:web.1:v1\n"
+     "server s2 shop:web.1:v1\n",
+     0, "add s2 shop:web.1:v2 10.0.0.1:5000\nset apps shop s2\nstop s2 shop:web.1:v1\n"},
     {"all as it should be",
      "pool 2\napp shop\ninstance shop v1 ready\n" SHOP_ROUTED "server s1 shop:web.1:v1\n", 0, ""},
     {"a deploy: the new one first",
