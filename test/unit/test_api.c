@@ -8,7 +8,7 @@
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
-static void test_a_path_leads_to_its_route(void **state)
+static void a_path_leads_to_its_route(void **state)
 {
     (void)state;
     const struct route_group g = api_group(NULL);
@@ -50,7 +50,7 @@ static void test_a_path_leads_to_its_route(void **state)
     }
 }
 
-static void test_wrong_method_names_the_right_ones(void **state)
+static void wrong_method_names_the_right_ones(void **state)
 {
     (void)state;
     const struct route_group g = api_group(NULL);
@@ -61,7 +61,7 @@ static void test_wrong_method_names_the_right_ones(void **state)
     assert_string_equal(err.hint, "possible: GET, POST");
 }
 
-static void test_a_token_is_found_in_its_header(void **state)
+static void a_token_is_found_in_its_header(void **state)
 {
     (void)state;
     static const struct {
@@ -166,7 +166,7 @@ static void hold_all(const struct param *list)
     }
 }
 
-static void test_the_description_says_what_the_checks_do(void **state)
+static void the_description_says_what_the_checks_do(void **state)
 {
     (void)state;
     hold_all(api_params);
@@ -180,10 +180,10 @@ static void test_the_description_says_what_the_checks_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_path_leads_to_its_route),
-        cmocka_unit_test(test_wrong_method_names_the_right_ones),
-        cmocka_unit_test(test_a_token_is_found_in_its_header),
-        cmocka_unit_test(test_the_description_says_what_the_checks_do),
+        cmocka_unit_test(a_path_leads_to_its_route),
+        cmocka_unit_test(wrong_method_names_the_right_ones),
+        cmocka_unit_test(a_token_is_found_in_its_header),
+        cmocka_unit_test(the_description_says_what_the_checks_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

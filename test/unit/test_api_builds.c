@@ -101,7 +101,7 @@ static void create_app(const char *name)
     assert_int_equal(local("POST", "/v1/apps", body)->status, 201);
 }
 
-static void test_a_push_that_succeeds(void **state)
+static void a_push_succeeds(void **state)
 {
     (void)state;
     create_app("good");
@@ -142,7 +142,7 @@ static void test_a_push_that_succeeds(void **state)
     assert_string_equal(r->result, "succeeded");
 }
 
-static void test_a_build_that_fails(void **state)
+static void a_build_that_fails_is_told(void **state)
 {
     (void)state;
     create_app("worse");
@@ -154,7 +154,7 @@ static void test_a_build_that_fails(void **state)
     assert_string_equal(field(local("GET", "/v1/apps/worse", NULL), "branch"), "");
 }
 
-static void test_a_release_that_fails(void **state)
+static void a_release_that_fails_is_told(void **state)
 {
     (void)state;
     create_app("worst");
@@ -184,7 +184,7 @@ static void app_says(const char *app, const char *process, const char *source, c
     assert_int_equal(fd_write_all(fd, line, strlen(line), NULL), 0);
 }
 
-static void test_the_release_phase_is_heard(void **state)
+static void the_release_phase_is_heard(void **state)
 {
     (void)state;
     create_app("phase");
@@ -215,7 +215,7 @@ static bool is_cancelled(const char *id)
     return get(key, &build_schema, &b) && b.cancel;
 }
 
-static void test_the_connection_is_the_leash(void **state)
+static void the_connection_is_the_leash(void **state)
 {
     (void)state;
     create_app("leash");
@@ -233,7 +233,7 @@ static void test_the_connection_is_the_leash(void **state)
     }
 }
 
-static void test_two_pushes_queue(void **state)
+static void two_pushes_queue(void **state)
 {
     (void)state;
     create_app("queue");
@@ -248,7 +248,7 @@ static void test_two_pushes_queue(void **state)
     assert_true(strcmp(one.id, two.id) < 0);
 }
 
-static void test_who_waits_for_a_worker_is_told(void **state)
+static void who_waits_for_a_worker_is_told(void **state)
 {
     (void)state;
     static const char *const apps[] = {"busy1", "busy2", "third"};
@@ -269,7 +269,7 @@ static void test_who_waits_for_a_worker_is_told(void **state)
     expect_end(&two, "cancelled", " !     Deploy cancelled\n");
 }
 
-static void test_broken_uploads_leave_nothing(void **state)
+static void broken_uploads_leave_nothing(void **state)
 {
     (void)state;
     create_app("half");
@@ -295,7 +295,7 @@ static void test_broken_uploads_leave_nothing(void **state)
     assert_null(newest_build(newest ? newest : ""));
 }
 
-static void test_an_image_needs_no_body(void **state)
+static void an_image_needs_no_body(void **state)
 {
     (void)state;
     create_app("image");
@@ -312,7 +312,7 @@ static void test_an_image_needs_no_body(void **state)
     assert_null(b.archive);
 }
 
-static void test_the_leash_goes_with_the_api(void **state)
+static void the_leash_goes_with_the_api(void **state)
 {
     (void)state;
     create_app("orphan");
@@ -333,7 +333,7 @@ static void test_the_leash_goes_with_the_api(void **state)
     api_start();
 }
 
-static void test_destroyed_meanwhile(void **state)
+static void an_app_may_be_destroyed_meanwhile(void **state)
 {
     (void)state;
     create_app("gone");
@@ -344,7 +344,7 @@ static void test_destroyed_meanwhile(void **state)
     assert_false(path_exists(dir));
 }
 
-static void test_old_builds_are_forgotten(void **state)
+static void old_builds_are_forgotten(void **state)
 {
     (void)state;
     create_app("many");
@@ -365,18 +365,18 @@ static void test_old_builds_are_forgotten(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_push_that_succeeds),
-        cmocka_unit_test(test_a_build_that_fails),
-        cmocka_unit_test(test_a_release_that_fails),
-        cmocka_unit_test(test_the_release_phase_is_heard),
-        cmocka_unit_test(test_the_connection_is_the_leash),
-        cmocka_unit_test(test_two_pushes_queue),
-        cmocka_unit_test(test_who_waits_for_a_worker_is_told),
-        cmocka_unit_test(test_broken_uploads_leave_nothing),
-        cmocka_unit_test(test_an_image_needs_no_body),
-        cmocka_unit_test(test_the_leash_goes_with_the_api),
-        cmocka_unit_test(test_destroyed_meanwhile),
-        cmocka_unit_test(test_old_builds_are_forgotten),
+        cmocka_unit_test(a_push_succeeds),
+        cmocka_unit_test(a_build_that_fails_is_told),
+        cmocka_unit_test(a_release_that_fails_is_told),
+        cmocka_unit_test(the_release_phase_is_heard),
+        cmocka_unit_test(the_connection_is_the_leash),
+        cmocka_unit_test(two_pushes_queue),
+        cmocka_unit_test(who_waits_for_a_worker_is_told),
+        cmocka_unit_test(broken_uploads_leave_nothing),
+        cmocka_unit_test(an_image_needs_no_body),
+        cmocka_unit_test(the_leash_goes_with_the_api),
+        cmocka_unit_test(an_app_may_be_destroyed_meanwhile),
+        cmocka_unit_test(old_builds_are_forgotten),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

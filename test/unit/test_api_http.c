@@ -10,7 +10,7 @@
 #include "base/time.h"
 #include "os/file.h"
 
-static void test_app_from_birth_to_end(void **state)
+static void an_app_lives_from_birth_to_end(void **state)
 {
     (void)state;
     const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"shop\"}");
@@ -34,7 +34,7 @@ static void test_app_from_birth_to_end(void **state)
 }
 
 /* Until nothing is left of an app there is no other of its name. */
-static void test_remains(void **state)
+static void a_name_is_free_once_nothing_remains(void **state)
 {
     (void)state;
     make_deployed_app("again");
@@ -65,7 +65,7 @@ static void test_remains(void **state)
     wait_until(local("POST", "/v1/apps", "{\"name\":\"again\"}")->status == 201);
 }
 
-static void test_bad_input(void **state)
+static void bad_input_is_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -163,7 +163,7 @@ static void add_pages(const char *path, const char *after, int limit, const char
     }
 }
 
-static void test_a_list_comes_in_pages(void **state)
+static void a_list_comes_in_pages(void **state)
 {
     (void)state;
     static const char *const names[] = {"page", "page-a", "page-b", "pagea", "pageb"};
@@ -208,7 +208,7 @@ static void test_a_list_comes_in_pages(void **state)
 }
 
 /* A NUL ended the path where it was decoded, and another app's request was answered. */
-static void test_control_characters_in_urls(void **state)
+static void control_characters_in_urls_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -236,7 +236,7 @@ static void test_control_characters_in_urls(void **state)
     destroy_app("esc");
 }
 
-static void test_large_bodies(void **state)
+static void large_bodies_are_refused(void **state)
 {
     (void)state;
     _cleanup_free_ char *body = xmalloc(3 << 20);
@@ -260,7 +260,7 @@ static void test_large_bodies(void **state)
     assert_int_equal(r->status, 401);
 }
 
-static void test_tokens(void **state)
+static void tokens_are_made_and_revoked(void **state)
 {
     (void)state;
     assert_int_equal(http(GATEWAY, "GET", "/v1/apps", "", NULL)->status, 401);
@@ -287,7 +287,7 @@ static void test_tokens(void **state)
     assert_int_equal(http(GATEWAY, "GET", "/v1/status", header, NULL)->status, 401);
 }
 
-static void test_expired_token(void **state)
+static void an_expired_token_is_worthless(void **state)
 {
     (void)state;
     _cleanup_free_ char *secret = make_token("old", ROLE_ADMIN, "2020-01-01T00:00:00Z"),
@@ -298,7 +298,7 @@ static void test_expired_token(void **state)
 }
 
 /* Every route, for every role. */
-static void test_roles(void **state)
+static void roles_bound_what_one_may(void **state)
 {
     (void)state;
     static const struct {
@@ -332,7 +332,7 @@ static void test_roles(void **state)
     }
 }
 
-static void test_users(void **state)
+static void users_come_and_go(void **state)
 {
     (void)state;
     assert_int_equal(local("PUT", "/v1/users/otto", "{\"role\":\"boss\"}")->status, 400);
@@ -369,7 +369,7 @@ static void test_users(void **state)
     assert_int_equal(local("DELETE", "/v1/users/root", NULL)->status, 400);
 }
 
-static void test_on_behalf(void **state)
+static void an_admin_acts_on_behalf_of_others(void **state)
 {
     (void)state;
     put("/users/bella", &user_schema,
@@ -388,7 +388,7 @@ static void test_on_behalf(void **state)
     assert_int_equal(http(GATEWAY, "GET", "/v1/apps", as_bella, NULL)->status, 401);
 }
 
-static void test_config(void **state)
+static void config_is_set_and_unset(void **state)
 {
     (void)state;
     const struct reply *r;
@@ -433,7 +433,7 @@ static void release_ends(const char *app, int64_t number, int how)
     assert_string_equal(local("GET", "/v1/apps/" app "/config", NULL)->body.ptr, vars "\n")
 
 /* What is shown, and what the next change starts from, is what runs. */
-static void test_config_follows_what_runs(void **state)
+static void config_follows_what_runs(void **state)
 {
     (void)state;
     make_deployed_app("true");
@@ -458,7 +458,7 @@ static void test_config_follows_what_runs(void **state)
 }
 
 /* A change after a deploy that failed is one of what runs, not another attempt at the deploy. */
-static void test_config_after_a_failed_deploy(void **state)
+static void config_may_change_after_a_failed_deploy(void **state)
 {
     (void)state;
     make_deployed_app("stay");
@@ -474,7 +474,7 @@ static void test_config_after_a_failed_deploy(void **state)
 }
 
 /* What a first deploy lacked is set, and it is tried again with all that was set before. */
-static void test_config_after_a_failed_first_deploy(void **state)
+static void config_may_change_after_a_failed_first_deploy(void **state)
 {
     (void)state;
     make_deployed_app("first");
@@ -485,7 +485,7 @@ static void test_config_after_a_failed_first_deploy(void **state)
                     "{\"release\":3,\"vars\":{\"A\":\"1\",\"B\":\"2\"}}");
 }
 
-static void test_rollback(void **state)
+static void a_rollback_is_a_new_release(void **state)
 {
     (void)state;
     make_deployed_app("back");
@@ -511,7 +511,7 @@ static void test_rollback(void **state)
     assert_contains(r->body.ptr, "collected");
 }
 
-static void test_scale_restart_maintenance(void **state)
+static void apps_scale_restart_and_pause(void **state)
 {
     (void)state;
     make_deployed_app("fleet");
@@ -532,7 +532,7 @@ static void test_scale_restart_maintenance(void **state)
     assert_true(d.maintenance && d.generation == 1 && counts_get(&d.formation, "web", 0) == 3);
 }
 
-static void test_domains(void **state)
+static void domains_belong_to_one_app(void **state)
 {
     (void)state;
     local("POST", "/v1/apps", "{\"name\":\"dom\"}");
@@ -549,7 +549,7 @@ static void test_domains(void **state)
 }
 
 /* Each event holds the hash of the one before; somebody else's event in between breaks nothing. */
-static void test_audit_chain(void **state)
+static void the_audit_log_is_a_chain(void **state)
 {
     (void)state;
     _cleanup_(kv_list_release) struct kv_list events = {0};
@@ -586,7 +586,7 @@ static void test_audit_chain(void **state)
 }
 
 /* The oldest events go; the chain of the others stays whole, also over a restart in between. */
-static void test_audit_log_is_bounded(void **state)
+static void the_audit_log_is_bounded(void **state)
 {
     (void)state;
     enum { FOREIGN = 1300, CHANGES = 8, KEPT_MAX = 1000 + 100 };
@@ -619,7 +619,7 @@ static void test_audit_log_is_bounded(void **state)
     assert_contains(local("GET", "/v1/events?n=1000", NULL)->body.ptr, "\"maintenance.on\"");
 }
 
-static void test_events_follow(void **state)
+static void events_are_followed(void **state)
 {
     (void)state;
     struct answer a;
@@ -636,7 +636,7 @@ static void test_events_follow(void **state)
     answer_release(&a);
 }
 
-static void test_logs_follow(void **state)
+static void logs_are_followed(void **state)
 {
     (void)state;
     local("POST", "/v1/apps", "{\"name\":\"talker\"}");
@@ -663,7 +663,7 @@ static void test_logs_follow(void **state)
     answer_release(&a);
 }
 
-static void test_git(void **state)
+static void git_pushes_and_fetches(void **state)
 {
     (void)state;
     local("POST", "/v1/apps", "{\"name\":\"code\"}");
@@ -690,7 +690,7 @@ static void test_git(void **state)
 }
 
 /* What git is told before all else may be more than a pipe holds, less, or all there is. */
-static void test_git_of_many_shallow_commits(void **state)
+static void git_takes_many_shallow_commits(void **state)
 {
     (void)state;
     static const int counts[] = {10, 600, 3000};
@@ -715,7 +715,7 @@ static void await_end(int fd)
 }
 
 /* Strangers who send a body drop by drop, more of them than there are connections. */
-static void test_strangers_hold_nothing(void **state)
+static void strangers_hold_nothing(void **state)
 {
     (void)state;
     enum { MANY = 600 };
@@ -741,7 +741,7 @@ static void follow_events(int fd, const char *token, struct answer *a, struct bu
     read_answer(fd, a, body, "\n");
 }
 
-static void test_one_user_does_not_hold_all(void **state)
+static void one_user_does_not_hold_all(void **state)
 {
     (void)state;
     enum { MAX = 64 };
@@ -770,7 +770,7 @@ static void test_one_user_does_not_hold_all(void **state)
 }
 
 /* Whoever is let go reads no further: their token goes, then a user with a new one. */
-static void test_streams_end_with_their_user(void **state)
+static void streams_end_with_their_user(void **state)
 {
     (void)state;
     for (int user_goes = 0; user_goes < 2; user_goes++) {
@@ -794,7 +794,7 @@ static void test_streams_end_with_their_user(void **state)
 }
 
 /* Nothing else happens when the token ends. */
-static void test_streams_end_with_their_token(void **state)
+static void streams_end_with_their_token(void **state)
 {
     (void)state;
     for (int64_t life = 1, status = 0; status != 200; life *= 2) {
@@ -816,7 +816,7 @@ static void test_streams_end_with_their_token(void **state)
     }
 }
 
-static void test_many_connections(void **state)
+static void many_connections_are_served(void **state)
 {
     (void)state;
     enum { MANY = 400 };
@@ -834,35 +834,35 @@ static void test_many_connections(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_app_from_birth_to_end),
-        cmocka_unit_test(test_remains),
-        cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_a_list_comes_in_pages),
-        cmocka_unit_test(test_control_characters_in_urls),
-        cmocka_unit_test(test_large_bodies),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_expired_token),
-        cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_users),
-        cmocka_unit_test(test_on_behalf),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_config_follows_what_runs),
-        cmocka_unit_test(test_config_after_a_failed_deploy),
-        cmocka_unit_test(test_config_after_a_failed_first_deploy),
-        cmocka_unit_test(test_rollback),
-        cmocka_unit_test(test_scale_restart_maintenance),
-        cmocka_unit_test(test_domains),
-        cmocka_unit_test(test_audit_chain),
-        cmocka_unit_test(test_audit_log_is_bounded),
-        cmocka_unit_test(test_events_follow),
-        cmocka_unit_test(test_logs_follow),
-        cmocka_unit_test(test_git),
-        cmocka_unit_test(test_git_of_many_shallow_commits),
-        cmocka_unit_test(test_strangers_hold_nothing),
-        cmocka_unit_test(test_one_user_does_not_hold_all),
-        cmocka_unit_test(test_streams_end_with_their_user),
-        cmocka_unit_test(test_streams_end_with_their_token),
-        cmocka_unit_test(test_many_connections),
+        cmocka_unit_test(an_app_lives_from_birth_to_end),
+        cmocka_unit_test(a_name_is_free_once_nothing_remains),
+        cmocka_unit_test(bad_input_is_refused),
+        cmocka_unit_test(a_list_comes_in_pages),
+        cmocka_unit_test(control_characters_in_urls_are_refused),
+        cmocka_unit_test(large_bodies_are_refused),
+        cmocka_unit_test(tokens_are_made_and_revoked),
+        cmocka_unit_test(an_expired_token_is_worthless),
+        cmocka_unit_test(roles_bound_what_one_may),
+        cmocka_unit_test(users_come_and_go),
+        cmocka_unit_test(an_admin_acts_on_behalf_of_others),
+        cmocka_unit_test(config_is_set_and_unset),
+        cmocka_unit_test(config_follows_what_runs),
+        cmocka_unit_test(config_may_change_after_a_failed_deploy),
+        cmocka_unit_test(config_may_change_after_a_failed_first_deploy),
+        cmocka_unit_test(a_rollback_is_a_new_release),
+        cmocka_unit_test(apps_scale_restart_and_pause),
+        cmocka_unit_test(domains_belong_to_one_app),
+        cmocka_unit_test(the_audit_log_is_a_chain),
+        cmocka_unit_test(the_audit_log_is_bounded),
+        cmocka_unit_test(events_are_followed),
+        cmocka_unit_test(logs_are_followed),
+        cmocka_unit_test(git_pushes_and_fetches),
+        cmocka_unit_test(git_takes_many_shallow_commits),
+        cmocka_unit_test(strangers_hold_nothing),
+        cmocka_unit_test(one_user_does_not_hold_all),
+        cmocka_unit_test(streams_end_with_their_user),
+        cmocka_unit_test(streams_end_with_their_token),
+        cmocka_unit_test(many_connections_are_served),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

@@ -209,7 +209,7 @@ static const struct {
      0, "delete s1 stranger\n"},
 };
 
-static void test_plans(void **state)
+static void every_difference_is_planned_for(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -345,7 +345,7 @@ static void obey_drained(struct scene *s, const struct action *a)
 
 /* From wherever the last world left HAProxy, any new one is reached, and on the way no app that
  * can serve is ever pointed at a backend without a server. */
-static void test_promises(void **state)
+static void what_is_promised_holds_for_any_world(void **state)
 {
     (void)state;
     unsigned seed = 1;
@@ -379,8 +379,8 @@ static void test_promises(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_promises),
+        cmocka_unit_test(every_difference_is_planned_for),
+        cmocka_unit_test(what_is_promised_holds_for_any_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static const struct {
     {{ACTION_ADD, 0, 0, "s1", "n", "10.0.0.2:80\nshow env"}, NULL},
 };
 
-static void test_commands(void **state)
+static void actions_become_commands(void **state)
 {
     (void)state;
     _cleanup_(state_release) struct state s = {0};
@@ -71,7 +71,7 @@ static const struct {
     {ACTION_DELETE, "Permission denied\n\n", -ERR_INTERNAL, false},
 };
 
-static void test_answers(void **state)
+static void answers_that_complain_are_errors(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
@@ -87,8 +87,8 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_answers),
+        cmocka_unit_test(actions_become_commands),
+        cmocka_unit_test(answers_that_complain_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static const struct {
     {"shop\t--\t200", NULL},
 };
 
-static void test_lines(void **state)
+static void a_line_of_haproxy_becomes_one_of_the_app(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
@@ -82,7 +82,7 @@ static void test_lines(void **state)
     }
 }
 
-static void test_http2_and_tls(void **state)
+static void http2_and_tls_are_told(void **state)
 {
     (void)state;
     _cleanup_(buf_release) struct buf b = BUF_INIT;
@@ -109,7 +109,7 @@ static void render(const struct config *c, const struct state *s, struct buf *re
     assert_false(ret->overflow);
 }
 
-static void test_only_serving_servers_are_written(void **state)
+static void only_serving_servers_are_written(void **state)
 {
     (void)state;
     _cleanup_(config_release) struct config c = {0};
@@ -128,7 +128,7 @@ static void test_only_serving_servers_are_written(void **state)
     assert_null(strstr(b.ptr, "backend s4 "));
 }
 
-static void test_changed_settings_are_seen(void **state)
+static void changed_settings_are_seen(void **state)
 {
     (void)state;
     _cleanup_(config_release) struct config c = {0}, other = {0};
@@ -146,7 +146,7 @@ static void test_changed_settings_are_seen(void **state)
     assert_false(conf_matches(&c, limits, STR("# something else\n")));
 }
 
-static void test_ipv6(void **state)
+static void an_address_of_ipv6_is_told(void **state)
 {
     (void)state;
     _cleanup_(config_release) struct config c = {0};
@@ -160,11 +160,11 @@ static void test_ipv6(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_http2_and_tls),
-        cmocka_unit_test(test_only_serving_servers_are_written),
-        cmocka_unit_test(test_changed_settings_are_seen),
-        cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(a_line_of_haproxy_becomes_one_of_the_app),
+        cmocka_unit_test(http2_and_tls_are_told),
+        cmocka_unit_test(only_serving_servers_are_written),
+        cmocka_unit_test(changed_settings_are_seen),
+        cmocka_unit_test(an_address_of_ipv6_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #define NEW "2222222222222222222222222222222222222222"
 #define LINE(old, new, ref) old " " new " " ref "\n"
 
-static void test_which_refs_of_a_push_are_built(void **state)
+static void which_refs_of_a_push_are_built(void **state)
 {
     (void)state;
     static const struct {
@@ -60,7 +60,7 @@ static void test_which_refs_of_a_push_are_built(void **state)
     }
 }
 
-static void test_what_git_would_never_say_is_refused(void **state)
+static void what_git_would_never_say_is_refused(void **state)
 {
     (void)state;
     static const char *const cases[] = {"x",
@@ -82,7 +82,7 @@ static void test_what_git_would_never_say_is_refused(void **state)
 #define TWO "2222222222222222222222222222222222222222"
 #define COMMAND "0067" ONE " " TWO " refs/heads/main\0 report-status"
 
-static void test_where_a_shallow_history_is_cut_off(void **state)
+static void where_a_shallow_history_is_cut_off(void **state)
 {
     (void)state;
     static const struct {
@@ -142,7 +142,7 @@ static void expect_submodule(const struct buf *tar, const char *expected)
     }
 }
 
-static void test_submodules_are_found_in_a_tar(void **state)
+static void submodules_are_found_in_a_tar(void **state)
 {
     (void)state;
     _cleanup_(buf_release) struct buf tar = BUF_INIT;
@@ -185,7 +185,7 @@ static int feed(const char *text, size_t piece, struct answer *a, struct buf *bo
     return 0;
 }
 
-static void test_an_answer_is_read_in_any_pieces(void **state)
+static void an_answer_is_read_in_any_pieces(void **state)
 {
     (void)state;
     static const struct {
@@ -226,11 +226,11 @@ static void test_an_answer_is_read_in_any_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_which_refs_of_a_push_are_built),
-        cmocka_unit_test(test_what_git_would_never_say_is_refused),
-        cmocka_unit_test(test_where_a_shallow_history_is_cut_off),
-        cmocka_unit_test(test_submodules_are_found_in_a_tar),
-        cmocka_unit_test(test_an_answer_is_read_in_any_pieces),
+        cmocka_unit_test(which_refs_of_a_push_are_built),
+        cmocka_unit_test(what_git_would_never_say_is_refused),
+        cmocka_unit_test(where_a_shallow_history_is_cut_off),
+        cmocka_unit_test(submodules_are_found_in_a_tar),
+        cmocka_unit_test(an_answer_is_read_in_any_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

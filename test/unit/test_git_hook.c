@@ -38,7 +38,7 @@ static void expect_ref(const char *ref, const char *expected)
     assert_string_equal(now ? now : "none", expected ? expected : "none");
 }
 
-static void test_ref(void **state)
+static void a_ref_is_deployed_or_refused(void **state)
 {
     (void)state;
     expect_ref("refs/heads/main", NULL);
@@ -56,7 +56,7 @@ static void test_ref(void **state)
     expect_ref("refs/heads/main", NEW); /* the loose one counts */
 }
 
-static void test_unmoved(void **state)
+static void what_did_not_move_is_told(void **state)
 {
     (void)state;
     assert_true(turn_is_unmoved(OLD, OLD));
@@ -88,7 +88,7 @@ static void expect_answer(const char *old, const char *new, const char *expected
 #define FALL_THROUGH "0017ok refs/heads/main\n0018option fall-through\n"
 
 /* a ← b ← c, and d beside b. */
-static void test_land(void **state)
+static void commits_land_on_the_branch(void **state)
 {
     (void)state;
     char none[41], tree[41], a[41], b[41], c[41], d[41], at[41];
@@ -181,7 +181,7 @@ static bool is_silent(int fd)
     return poll(&p, 1, 100) == 0;
 }
 
-static void test_turns(void **state)
+static void pushes_take_turns(void **state)
 {
     (void)state;
     int first_words, second_words;
@@ -202,7 +202,7 @@ static void test_turns(void **state)
 
 /* --- to disk --------------------------------------------------------------------------------- */
 
-static void test_sync_tree(void **state)
+static void a_tree_is_synced_whole(void **state)
 {
     (void)state;
     struct err err;
@@ -222,11 +222,11 @@ static void test_sync_tree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_ref, set_up, tear_down),
-        cmocka_unit_test(test_unmoved),
-        cmocka_unit_test_setup_teardown(test_land, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_sync_tree, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ref_is_deployed_or_refused, set_up, tear_down),
+        cmocka_unit_test(what_did_not_move_is_told),
+        cmocka_unit_test_setup_teardown(commits_land_on_the_branch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pushes_take_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_tree_is_synced_whole, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

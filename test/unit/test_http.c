@@ -8,7 +8,7 @@
 
 /* --- bodies and answers ---------------------------------------------------------------------- */
 
-static void test_a_body_is_one_json_object(void **state)
+static void a_body_is_one_json_object(void **state)
 {
     (void)state;
     static const struct {
@@ -37,7 +37,7 @@ static void test_a_body_is_one_json_object(void **state)
     }
 }
 
-static void test_a_body_nests_only_so_deep(void **state)
+static void a_body_nests_only_so_deep(void **state)
 {
     (void)state;
     for (int depth = BODY_DEPTH_MAX; depth <= BODY_DEPTH_MAX + 1; depth++) {
@@ -61,7 +61,7 @@ static int even_length(const char *text, struct err *err)
 
 static const struct text_kind even = {.check = even_length};
 
-static void test_a_body_has_the_fields_its_route_declares(void **state)
+static void a_body_has_the_fields_its_route_declares(void **state)
 {
     (void)state;
     static const char *const colours[] = {"red", "green", NULL};
@@ -100,7 +100,7 @@ static void test_a_body_has_the_fields_its_route_declares(void **state)
     }
 }
 
-static void test_a_body_of_any_names_has_at_least_one(void **state)
+static void a_body_of_any_names_has_at_least_one(void **state)
 {
     (void)state;
     static const struct param fields[] = {
@@ -120,7 +120,7 @@ static void test_a_body_of_any_names_has_at_least_one(void **state)
     }
 }
 
-static void test_a_reply_is_valid_json(void **state)
+static void a_reply_is_valid_json(void **state)
 {
     (void)state;
     _cleanup_(buf_release) struct buf b = BUF_INIT;
@@ -147,11 +147,11 @@ static void test_a_reply_is_valid_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_body_is_one_json_object),
-        cmocka_unit_test(test_a_body_nests_only_so_deep),
-        cmocka_unit_test(test_a_body_has_the_fields_its_route_declares),
-        cmocka_unit_test(test_a_body_of_any_names_has_at_least_one),
-        cmocka_unit_test(test_a_reply_is_valid_json),
+        cmocka_unit_test(a_body_is_one_json_object),
+        cmocka_unit_test(a_body_nests_only_so_deep),
+        cmocka_unit_test(a_body_has_the_fields_its_route_declares),
+        cmocka_unit_test(a_body_of_any_names_has_at_least_one),
+        cmocka_unit_test(a_reply_is_valid_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

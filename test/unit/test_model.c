@@ -187,7 +187,7 @@ static void keys_match_their_form(void **state)
     assert_string_equal(look.ptr, "/apps/APP/releases/NUMBER/status /instances/APP/TYPE/ID /audit");
 }
 
-static void procfiles(void **state)
+static void a_procfile_names_processes(void **state)
 {
     (void)state;
     struct err err;
@@ -226,7 +226,7 @@ static void procfiles(void **state)
     }
 }
 
-static void app_jsons(void **state)
+static void an_app_json_is_read_and_its_errors_named(void **state)
 {
     (void)state;
     struct err err;
@@ -346,7 +346,7 @@ static void app_json_fields_that_change_nothing_are_told(void **state)
     }
 }
 
-static void settings(void **state)
+static void settings_have_defaults_and_bounds(void **state)
 {
     (void)state;
     struct err err;
@@ -442,11 +442,11 @@ int main(void)
         cmocka_unit_test(texts_are_escaped),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(keys_match_their_form),
-        cmocka_unit_test(procfiles),
-        cmocka_unit_test(app_jsons),
+        cmocka_unit_test(a_procfile_names_processes),
+        cmocka_unit_test(an_app_json_is_read_and_its_errors_named),
         cmocka_unit_test(app_json_has_comments),
         cmocka_unit_test(app_json_fields_that_change_nothing_are_told),
-        cmocka_unit_test(settings),
+        cmocka_unit_test(settings_have_defaults_and_bounds),
         cmocka_unit_test(what_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,7 +242,7 @@ static void a_session_of_its_own(void **state)
     assert_int_not_equal(atoi(own.ptr), getsid(0));
 }
 
-static void components(void **state)
+static void a_path_has_components(void **state)
 {
     (void)state;
     assert_true(path_is_component("a b"));
@@ -303,7 +303,7 @@ int main(void)
         cmocka_unit_test(threads_start_programs_too),
         cmocka_unit_test(a_session_of_its_own),
         cmocka_unit_test(what_others_put_in_the_way_is_not_opened),
-        cmocka_unit_test(components),
+        cmocka_unit_test(a_path_has_components),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

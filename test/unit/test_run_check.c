@@ -160,7 +160,7 @@ static void what_get_sends(void **state)
     map_release(&c.headers);
 }
 
-static void nobody_there(void **state)
+static void where_nobody_listens_is_told(void **state)
 {
     (void)state;
     uv_loop_t loop;
@@ -227,7 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_to_get),
         cmocka_unit_test(what_get_sends),
-        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(where_nobody_listens_is_told),
         cmocka_unit_test(who_speaks_no_tls),
         cmocka_unit_test(commands_end_or_are_ended),
     };

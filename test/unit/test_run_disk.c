@@ -20,7 +20,7 @@ static void make_layer(const struct config *c, const char *path)
 }
 
 /* One app's removals are not another's; what a former version set aside may be anybody's. */
-static void test_whose_removals(void **state)
+static void each_app_waits_for_its_own_removals(void **state)
 {
     (void)state;
     char root[] = "/tmp/test_run_disk.XXXXXX";
@@ -65,6 +65,6 @@ static void test_whose_removals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whose_removals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_app_waits_for_its_own_removals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -449,7 +449,7 @@ static const struct scene scenes[] = {
      "web v1.g0.2 → stopping"},
 };
 
-static void every_scene(void **state)
+static void every_scene_ends_as_it_should(void **state)
 {
     (void)state;
     size_t wrong = 0;
@@ -612,7 +612,7 @@ static void waiting_on_purpose_is_not_being_late(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_scene),
+        cmocka_unit_test(every_scene_ends_as_it_should),
         cmocka_unit_test(few_start_at_once),
         cmocka_unit_test(wakes_for_deadlines),
         cmocka_unit_test(addresses_are_unique_and_used_again_late),

@@ -295,7 +295,7 @@ static void nothing_to_run_is_an_error(void **state)
     scene_release(&s);
 }
 
-static void the_environment_and_who_wins(void **state)
+static void the_environment_has_an_order_of_who_wins(void **state)
 {
     (void)state;
     struct scene s;
@@ -350,7 +350,7 @@ static void whom_it_runs_as_and_what_that_may_do(void **state)
     scene_release(&s);
 }
 
-static void the_walls(void **state)
+static void every_instance_has_the_walls(void **state)
 {
     (void)state;
     struct scene s;
@@ -413,7 +413,7 @@ static void a_command_of_an_instance(void **state)
 
 /* ---- the shim's spec ---- */
 
-static void the_spec(void **state)
+static void the_spec_says_what_the_release_says(void **state)
 {
     (void)state;
     struct scene s;
@@ -471,7 +471,7 @@ static void stop_signals_by_name_and_number(void **state)
 
 /* ---- names ---- */
 
-static void ids(void **state)
+static void ids_go_both_ways(void **state)
 {
     (void)state;
     int64_t r, g, i;
@@ -488,7 +488,7 @@ static void ids(void **state)
         assert_false(instance_id_parse(wrong[n], &r, &g, &i));
 }
 
-static void addresses(void **state)
+static void addresses_are_given_once(void **state)
 {
     (void)state;
     struct network n = {.bridge = "davit0", .base = 0x0ad20000};
@@ -515,14 +515,14 @@ int main(void)
         cmocka_unit_test(what_is_first),
         cmocka_unit_test(without_bash_the_shell_is_sh),
         cmocka_unit_test(nothing_to_run_is_an_error),
-        cmocka_unit_test(the_environment_and_who_wins),
+        cmocka_unit_test(the_environment_has_an_order_of_who_wins),
         cmocka_unit_test(whom_it_runs_as_and_what_that_may_do),
-        cmocka_unit_test(the_walls),
+        cmocka_unit_test(every_instance_has_the_walls),
         cmocka_unit_test(a_command_of_an_instance),
-        cmocka_unit_test(the_spec),
+        cmocka_unit_test(the_spec_says_what_the_release_says),
         cmocka_unit_test(stop_signals_by_name_and_number),
-        cmocka_unit_test(ids),
-        cmocka_unit_test(addresses),
+        cmocka_unit_test(ids_go_both_ways),
+        cmocka_unit_test(addresses_are_given_once),
     };
     return cmocka_run_group_tests(tests, make_image, remove_image);
 }

@@ -3,7 +3,7 @@
 
 #include "lib/store_fixture.h"
 
-static void test_values_come_back(void **state)
+static void values_come_back(void **state)
 {
     struct fixture *f = *state;
     int64_t before, now;
@@ -24,7 +24,7 @@ static void test_values_come_back(void **state)
     assert_int_equal(now, changed);
 }
 
-static void test_get_of_nothing(void **state)
+static void nothing_is_got_where_nothing_is(void **state)
 {
     struct fixture *f = *state;
     struct kv kv;
@@ -38,7 +38,7 @@ static void test_get_of_nothing(void **state)
     kv_release(&kv);
 }
 
-static void test_any_bytes_and_sizes(void **state)
+static void any_bytes_and_sizes_are_kept(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *big = xmalloc(STORE_VALUE_MAX);
@@ -56,7 +56,7 @@ static void test_any_bytes_and_sizes(void **state)
     }
 }
 
-static void test_list_is_sorted_and_bounded(void **state)
+static void a_list_is_sorted_and_bounded(void **state)
 {
     struct fixture *f = *state;
     /* bytes order, whatever a language would say; what sorts right before and behind is not in */
@@ -77,7 +77,7 @@ static void test_list_is_sorted_and_bounded(void **state)
     assert_int_equal(l.revision, last);
 }
 
-static void test_list_of_nothing(void **state)
+static void a_list_of_nothing_is_empty(void **state)
 {
     struct fixture *f = *state;
     struct kv_list l;
@@ -88,7 +88,7 @@ static void test_list_of_nothing(void **state)
     kv_list_release(&l);
 }
 
-static void test_list_under_the_last_byte(void **state)
+static void a_prefix_may_end_in_the_last_byte(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(kv_list_release) struct kv_list l = {0};
@@ -101,7 +101,7 @@ static void test_list_under_the_last_byte(void **state)
 
 /* -- transactions -- */
 
-static void test_all_or_nothing(void **state)
+static void a_transaction_is_all_or_nothing(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn t = {0};
@@ -119,7 +119,7 @@ static void test_all_or_nothing(void **state)
     assert_int_equal(now, rev + 1);
 }
 
-static void test_expect(void **state)
+static void a_transaction_expects_revisions(void **state)
 {
     struct fixture *f = *state;
     int64_t rev = put(f, "a", "1");
@@ -138,7 +138,7 @@ static void test_expect(void **state)
     }
 }
 
-static void test_one_revision_for_all_its_writes(void **state)
+static void a_transaction_has_one_revision(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn t = {0};
@@ -156,7 +156,7 @@ static void test_one_revision_for_all_its_writes(void **state)
     assert_int_equal(l.revision, rev);
 }
 
-static void test_what_changes_nothing_has_no_revision(void **state)
+static void what_changes_nothing_has_no_revision(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn t = {0};
@@ -169,7 +169,7 @@ static void test_what_changes_nothing_has_no_revision(void **state)
     assert_int_equal(put(f, "a", "1"), rev + 1); /* the same value is a change */
 }
 
-static void test_delete_prefix(void **state)
+static void a_prefix_is_deleted(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn t = {0};
@@ -203,7 +203,7 @@ static int try_ops(struct fixture *f, const char *const ops[])
     return store_txn(f->s, &t, NULL, &f->err);
 }
 
-static void test_a_key_is_written_once(void **state)
+static void a_key_is_written_once(void **state)
 {
     struct fixture *f = *state;
     const struct {
@@ -223,7 +223,7 @@ static void test_a_key_is_written_once(void **state)
             fail_msg("case %zu", i);
 }
 
-static void test_limits(void **state)
+static void keys_and_values_have_limits(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn longest = {0}, too_long = {0}, too_big = {0}, many = {0},
@@ -259,7 +259,7 @@ static void test_limits(void **state)
     assert_ok(f, store_txn(f->s, &many, NULL, &f->err));
 }
 
-static void test_bad_keys(void **state)
+static void bad_keys_are_refused(void **state)
 {
     struct fixture *f = *state;
     const char *const bad[] = {"", "a", "a/b", "/a\nb", "/\x01", "/a\x7f", " /a"};
@@ -283,7 +283,7 @@ static void test_bad_keys(void **state)
     assert_err(f, store_watch(f->s, "/", -1, &w, &f->err), INVALID);
 }
 
-static void test_many_stand_or_fall_alone(void **state)
+static void many_stand_or_fall_alone(void **state)
 {
     struct fixture *f = *state;
     struct txn t[4] = {0};
@@ -311,7 +311,7 @@ static void test_many_stand_or_fall_alone(void **state)
         txn_release(&t[i]);
 }
 
-static void test_many_with_a_bad_one(void **state)
+static void many_fail_with_a_bad_one(void **state)
 {
     struct fixture *f = *state;
     struct txn t[2] = {0};
@@ -327,7 +327,7 @@ static void test_many_with_a_bad_one(void **state)
 
 /* -- watches -- */
 
-static void test_watch_from_now(void **state)
+static void a_watch_begins_now(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -342,7 +342,7 @@ static void test_watch_from_now(void **state)
     expect_no_event(f, w);
 }
 
-static void test_watch_from_a_revision(void **state)
+static void a_watch_begins_at_a_revision(void **state)
 {
     struct fixture *f = *state;
     put(f, "a", "0");
@@ -361,7 +361,7 @@ static void test_watch_from_a_revision(void **state)
     expect_event(f, w, last, "c", "3");
 }
 
-static void test_watch_from_the_future(void **state)
+static void a_watch_may_begin_in_the_future(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -372,7 +372,7 @@ static void test_watch_from_the_future(void **state)
     expect_event(f, w, second, "a", "2");
 }
 
-static void test_watch_knows_its_prefix(void **state)
+static void a_watch_knows_its_prefix(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL, *one = NULL;
@@ -389,7 +389,7 @@ static void test_watch_knows_its_prefix(void **state)
     expect_no_event(f, one);
 }
 
-static void test_watch_of_several_prefixes_is_one_order(void **state)
+static void a_watch_of_several_prefixes_has_one_order(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -414,7 +414,7 @@ static void test_watch_of_several_prefixes_is_one_order(void **state)
     assert_int_equal(watch_revision(w), elsewhere);
 }
 
-static void test_list_of_several_prefixes(void **state)
+static void several_prefixes_are_listed_at_one_revision(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(kv_list_release) struct kv_list l = {0};
@@ -430,7 +430,7 @@ static void test_list_of_several_prefixes(void **state)
     assert_string_equal(l.items[2].key, key(f, "a/1"));
 }
 
-static void test_watch_keeps_the_order_within(void **state)
+static void a_watch_keeps_the_order_within(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -448,7 +448,7 @@ static void test_watch_keeps_the_order_within(void **state)
     expect_no_event(f, w);
 }
 
-static void test_watch_hears_no_failed_transaction(void **state)
+static void a_watch_hears_no_failed_transaction(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -461,7 +461,7 @@ static void test_watch_hears_no_failed_transaction(void **state)
     expect_event(f, w, rev, "c", "1");
 }
 
-static void test_every_watch_is_woken(void **state)
+static void every_watch_is_woken(void **state)
 {
     struct fixture *f = *state;
     struct watch *w[20];
@@ -486,7 +486,7 @@ static void test_every_watch_is_woken(void **state)
     store_close(other);
 }
 
-static void test_a_watch_closed_amid_its_events(void **state)
+static void a_watch_may_be_closed_amid_its_events(void **state)
 {
     struct fixture *f = *state;
     struct watch *w, *other;
@@ -501,7 +501,7 @@ static void test_a_watch_closed_amid_its_events(void **state)
 }
 
 /* More than any buffer on the way holds, read late; values of many sizes. */
-static void test_a_watch_far_behind(void **state)
+static void a_watch_far_behind_catches_up(void **state)
 {
     struct fixture *f = *state;
     enum { N = 3000 };
@@ -532,7 +532,7 @@ static void test_a_watch_far_behind(void **state)
 
 /* -- compaction -- */
 
-static void test_compaction_keeps_what_is(void **state)
+static void compaction_keeps_what_is(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(kv_list_release) struct kv_list l = {0};
@@ -553,7 +553,7 @@ static void test_compaction_keeps_what_is(void **state)
     assert_string_equal(value(f, "b"), "2");
 }
 
-static void test_watching_what_was_compacted(void **state)
+static void what_was_compacted_cannot_be_watched(void **state)
 {
     struct fixture *f = *state;
     struct kv kv;
@@ -574,7 +574,7 @@ static void test_watching_what_was_compacted(void **state)
     }
 }
 
-static void test_a_slow_watch_is_told_of_compaction(void **state)
+static void a_slow_watch_is_told_of_compaction(void **state)
 {
     struct fixture *f = *state;
     struct watch *slow, *quick;
@@ -604,7 +604,7 @@ static void test_a_slow_watch_is_told_of_compaction(void **state)
     watch_close(quick);
 }
 
-static void test_compaction_with_wrong_revisions(void **state)
+static void compaction_refuses_wrong_revisions(void **state)
 {
     struct fixture *f = *state;
     int64_t rev = put(f, "a", "1");
@@ -618,7 +618,7 @@ static void test_compaction_with_wrong_revisions(void **state)
 }
 
 /* Listing, then watching from the next revision on, is complete whatever is compacted between. */
-static void test_list_then_watch(void **state)
+static void a_watch_goes_on_where_a_list_ends(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(kv_list_release) struct kv_list l = {0};
@@ -636,7 +636,7 @@ static void test_list_then_watch(void **state)
 
 /* -- urls -- */
 
-static void test_unknown_urls(void **state)
+static void unknown_urls_are_refused(void **state)
 {
     struct fixture *f = *state;
     struct store *s;
@@ -649,39 +649,39 @@ static void test_unknown_urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_values_come_back),
-        FIXTURE_TEST(test_get_of_nothing),
-        FIXTURE_TEST(test_any_bytes_and_sizes),
-        FIXTURE_TEST(test_list_is_sorted_and_bounded),
-        FIXTURE_TEST(test_list_of_nothing),
-        FIXTURE_TEST(test_list_under_the_last_byte),
-        FIXTURE_TEST(test_all_or_nothing),
-        FIXTURE_TEST(test_expect),
-        FIXTURE_TEST(test_one_revision_for_all_its_writes),
-        FIXTURE_TEST(test_what_changes_nothing_has_no_revision),
-        FIXTURE_TEST(test_delete_prefix),
-        FIXTURE_TEST(test_a_key_is_written_once),
-        FIXTURE_TEST(test_limits),
-        FIXTURE_TEST(test_bad_keys),
-        FIXTURE_TEST(test_many_stand_or_fall_alone),
-        FIXTURE_TEST(test_many_with_a_bad_one),
-        FIXTURE_TEST(test_watch_from_now),
-        FIXTURE_TEST(test_watch_from_a_revision),
-        FIXTURE_TEST(test_watch_from_the_future),
-        FIXTURE_TEST(test_watch_knows_its_prefix),
-        FIXTURE_TEST(test_watch_keeps_the_order_within),
-        FIXTURE_TEST(test_watch_of_several_prefixes_is_one_order),
-        FIXTURE_TEST(test_list_of_several_prefixes),
-        FIXTURE_TEST(test_watch_hears_no_failed_transaction),
-        FIXTURE_TEST(test_every_watch_is_woken),
-        FIXTURE_TEST(test_a_watch_closed_amid_its_events),
-        FIXTURE_TEST(test_a_watch_far_behind),
-        FIXTURE_TEST(test_compaction_keeps_what_is),
-        FIXTURE_TEST(test_watching_what_was_compacted),
-        FIXTURE_TEST(test_a_slow_watch_is_told_of_compaction),
-        FIXTURE_TEST(test_compaction_with_wrong_revisions),
-        FIXTURE_TEST(test_list_then_watch),
-        FIXTURE_TEST(test_unknown_urls),
+        FIXTURE_TEST(values_come_back),
+        FIXTURE_TEST(nothing_is_got_where_nothing_is),
+        FIXTURE_TEST(any_bytes_and_sizes_are_kept),
+        FIXTURE_TEST(a_list_is_sorted_and_bounded),
+        FIXTURE_TEST(a_list_of_nothing_is_empty),
+        FIXTURE_TEST(a_prefix_may_end_in_the_last_byte),
+        FIXTURE_TEST(a_transaction_is_all_or_nothing),
+        FIXTURE_TEST(a_transaction_expects_revisions),
+        FIXTURE_TEST(a_transaction_has_one_revision),
+        FIXTURE_TEST(what_changes_nothing_has_no_revision),
+        FIXTURE_TEST(a_prefix_is_deleted),
+        FIXTURE_TEST(a_key_is_written_once),
+        FIXTURE_TEST(keys_and_values_have_limits),
+        FIXTURE_TEST(bad_keys_are_refused),
+        FIXTURE_TEST(many_stand_or_fall_alone),
+        FIXTURE_TEST(many_fail_with_a_bad_one),
+        FIXTURE_TEST(a_watch_begins_now),
+        FIXTURE_TEST(a_watch_begins_at_a_revision),
+        FIXTURE_TEST(a_watch_may_begin_in_the_future),
+        FIXTURE_TEST(a_watch_knows_its_prefix),
+        FIXTURE_TEST(a_watch_keeps_the_order_within),
+        FIXTURE_TEST(a_watch_of_several_prefixes_has_one_order),
+        FIXTURE_TEST(several_prefixes_are_listed_at_one_revision),
+        FIXTURE_TEST(a_watch_hears_no_failed_transaction),
+        FIXTURE_TEST(every_watch_is_woken),
+        FIXTURE_TEST(a_watch_may_be_closed_amid_its_events),
+        FIXTURE_TEST(a_watch_far_behind_catches_up),
+        FIXTURE_TEST(compaction_keeps_what_is),
+        FIXTURE_TEST(what_was_compacted_cannot_be_watched),
+        FIXTURE_TEST(a_slow_watch_is_told_of_compaction),
+        FIXTURE_TEST(compaction_refuses_wrong_revisions),
+        FIXTURE_TEST(a_watch_goes_on_where_a_list_ends),
+        FIXTURE_TEST(unknown_urls_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

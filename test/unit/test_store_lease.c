@@ -21,7 +21,7 @@ static int64_t grant(struct fixture *f, int64_t ttl)
     return lease;
 }
 
-static void test_keys_vanish_with_their_owner(void **state)
+static void keys_vanish_with_their_owner(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -44,7 +44,7 @@ static void test_keys_vanish_with_their_owner(void **state)
 }
 
 /* Who reads after it is due doesn't see it, though nobody watches. */
-static void test_a_reader_notices(void **state)
+static void a_reader_notices_the_end(void **state)
 {
     struct fixture *f = *state;
     put_leased(f, "a", grant(f, 1));
@@ -55,7 +55,7 @@ static void test_a_reader_notices(void **state)
     assert_string_equal(value(f, "a"), "");
 }
 
-static void test_keepalive(void **state)
+static void a_lease_is_kept_alive(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -74,7 +74,7 @@ static void test_keepalive(void **state)
     assert_true(time_mono_ms() - last >= 1500);
 }
 
-static void test_revoke(void **state)
+static void a_lease_is_revoked(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -86,7 +86,7 @@ static void test_revoke(void **state)
     assert_err(f, store_lease_keepalive(f->s, lease, &f->err), NOT_FOUND);
 }
 
-static void test_a_lease_without_keys_changes_nothing(void **state)
+static void a_lease_without_keys_changes_nothing(void **state)
 {
     struct fixture *f = *state;
     int64_t rev = put(f, "a", "1"), now;
@@ -98,7 +98,7 @@ static void test_a_lease_without_keys_changes_nothing(void **state)
     assert_int_equal(now, rev + 1);
 }
 
-static void test_a_lost_lease_holds_nothing(void **state)
+static void a_lost_lease_holds_nothing(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(txn_release) struct txn t = {0};
@@ -111,7 +111,7 @@ static void test_a_lost_lease_holds_nothing(void **state)
     assert_string_equal(value(f, "b"), "");
 }
 
-static void test_a_put_without_it_lets_go(void **state)
+static void a_put_without_it_lets_go(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(kv_release) struct kv kv = {0};
@@ -126,7 +126,7 @@ static void test_a_put_without_it_lets_go(void **state)
     assert_string_equal(value(f, "b"), "");
 }
 
-static void test_bad_times(void **state)
+static void bad_times_are_refused(void **state)
 {
     struct fixture *f = *state;
     int64_t lease;
@@ -137,7 +137,7 @@ static void test_bad_times(void **state)
 }
 
 /* Leader election: the next one takes over when the leader was killed, with a higher revision. */
-static void test_a_killed_owner(void **state)
+static void the_keys_of_a_killed_owner_vanish(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -161,15 +161,15 @@ static void test_a_killed_owner(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_keys_vanish_with_their_owner),
-        FIXTURE_TEST(test_a_reader_notices),
-        FIXTURE_TEST(test_keepalive),
-        FIXTURE_TEST(test_revoke),
-        FIXTURE_TEST(test_a_lease_without_keys_changes_nothing),
-        FIXTURE_TEST(test_a_lost_lease_holds_nothing),
-        FIXTURE_TEST(test_a_put_without_it_lets_go),
-        FIXTURE_TEST(test_bad_times),
-        FIXTURE_TEST(test_a_killed_owner),
+        FIXTURE_TEST(keys_vanish_with_their_owner),
+        FIXTURE_TEST(a_reader_notices_the_end),
+        FIXTURE_TEST(a_lease_is_kept_alive),
+        FIXTURE_TEST(a_lease_is_revoked),
+        FIXTURE_TEST(a_lease_without_keys_changes_nothing),
+        FIXTURE_TEST(a_lost_lease_holds_nothing),
+        FIXTURE_TEST(a_put_without_it_lets_go),
+        FIXTURE_TEST(bad_times_are_refused),
+        FIXTURE_TEST(the_keys_of_a_killed_owner_vanish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

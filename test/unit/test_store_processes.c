@@ -43,7 +43,7 @@ static void start_writers(struct fixture *f, struct peer p[WRITERS], const char 
     }
 }
 
-static void test_concurrent_writers(void **state)
+static void concurrent_writers_lose_nothing(void **state)
 {
     struct fixture *f = *state;
     char total[16], writes[16];
@@ -76,7 +76,7 @@ static void test_concurrent_writers(void **state)
     }
 }
 
-static void test_compare_and_swap(void **state)
+static void one_of_many_wins_a_compare_and_swap(void **state)
 {
     struct fixture *f = *state;
     struct peer p[WRITERS];
@@ -102,7 +102,7 @@ static int64_t acknowledged(struct peer *p)
 
 /* Writers die at random points, over and over: what was acknowledged is there, at most one more is
  * (written, but killed before it said so), the others go on, and watchers see it all. */
-static void test_killed_writers(void **state)
+static void killed_writers_leave_a_good_store(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -144,7 +144,7 @@ static void test_killed_writers(void **state)
 }
 
 /* Watchers die too; the next one goes on behind the last event that one was told. */
-static void test_killed_watchers(void **state)
+static void killed_watchers_harm_nobody(void **state)
 {
     struct fixture *f = *state;
     struct peer writers[WRITERS];
@@ -173,7 +173,7 @@ static void test_killed_watchers(void **state)
 }
 
 /* Compaction under way while others write and watch: a watcher sees all, or is told to list. */
-static void test_compaction_meanwhile(void **state)
+static void compaction_meanwhile_loses_nothing(void **state)
 {
     struct fixture *f = *state;
     struct peer writers[WRITERS];
@@ -227,9 +227,11 @@ static void test_compaction_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_concurrent_writers),   FIXTURE_TEST(test_compare_and_swap),
-        FIXTURE_TEST(test_killed_writers),       FIXTURE_TEST(test_killed_watchers),
-        FIXTURE_TEST(test_compaction_meanwhile),
+        FIXTURE_TEST(concurrent_writers_lose_nothing),
+        FIXTURE_TEST(one_of_many_wins_a_compare_and_swap),
+        FIXTURE_TEST(killed_writers_leave_a_good_store),
+        FIXTURE_TEST(killed_watchers_harm_nobody),
+        FIXTURE_TEST(compaction_meanwhile_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static void put_many(struct fixture *f, size_t n, size_t keys, size_t size)
 
 /* -- files -- */
 
-static void test_files_are_the_groups(void **state)
+static void files_are_the_groups(void **state)
 {
     struct fixture *f = *state;
     store_close(f->s);
@@ -103,7 +103,7 @@ static char *peer_for_all(struct fixture *f)
 }
 
 /* root and the user of the API share it, whoever of them comes first. */
-static void test_two_users(void **state)
+static void two_users_share_it(void **state)
 {
     struct fixture *f = *state;
     if (geteuid() != 0)
@@ -136,7 +136,7 @@ static void test_two_users(void **state)
     unlink(peer);
 }
 
-static void test_it_lasts(void **state)
+static void it_lasts(void **state)
 {
     struct fixture *f = *state;
     int64_t rev = put(f, "a", "1"), now;
@@ -150,7 +150,7 @@ static void test_it_lasts(void **state)
     assert_int_equal(put(f, "b", "1"), rev + 2);
 }
 
-static void test_places_it_cannot_be(void **state)
+static void it_says_where_it_cannot_be(void **state)
 {
     struct fixture *f = *state;
     struct store *s;
@@ -190,7 +190,7 @@ static void expect_refused(struct fixture *f, int code, const char *why)
         fail_msg("\"%s\" doesn't say \"%s\"", f->err.msg, why);
 }
 
-static void test_a_newer_schema(void **state)
+static void a_newer_schema_is_refused(void **state)
 {
     struct fixture *f = *state;
     put(f, "a", "1");
@@ -204,7 +204,7 @@ static void test_a_newer_schema(void **state)
     assert_string_equal(value(f, "a"), "1");
 }
 
-static void test_another_programs_database(void **state)
+static void another_programs_database_is_refused(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *path = db_path(f);
@@ -218,7 +218,7 @@ static void test_another_programs_database(void **state)
     assert_int_equal(sql_number(f, "SELECT count(*) FROM sqlite_schema"), 1);
 }
 
-static void test_not_a_database(void **state)
+static void what_is_no_database_is_refused(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *path = db_path(f);
@@ -235,7 +235,7 @@ static void test_not_a_database(void **state)
 
 /* Every page in turn is overwritten with rubbish: never a crash, and either all is well (a page
  * nobody needs), or an error that says so. */
-static void test_damaged_pages(void **state)
+static void damaged_pages_are_told(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *path = db_path(f);
@@ -277,7 +277,7 @@ static void test_damaged_pages(void **state)
 
 /* -- upkeep -- */
 
-static void test_history_is_bounded(void **state)
+static void history_is_bounded(void **state)
 {
     struct fixture *f = *state;
     struct kv kv;
@@ -302,7 +302,7 @@ static void test_history_is_bounded(void **state)
 
 /* Compaction leaves no row that nobody can ask for, whatever it meets: keys superseded before and
  * after, deleted, made again, and the newest revision being a deletion. */
-static void test_compaction_leaves_nothing_behind(void **state)
+static void compaction_leaves_nothing_behind(void **state)
 {
     struct fixture *f = *state;
     int64_t rev = 0;
@@ -334,7 +334,7 @@ static bool on_disk(struct fixture *f, const char *suffix, const char *word)
 }
 
 /* A secret that was deleted is in no page, former page or log, however large it was. */
-static void test_what_was_compacted_is_not_on_the_disk(void **state)
+static void what_was_compacted_is_not_on_the_disk(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *large = xasprintf("%020000dthe-secret%020000d", 1, 2);
@@ -358,7 +358,7 @@ static off_t size_of(struct fixture *f, const char *suffix)
 }
 
 /* The log is copied back although a watcher is far behind and several write without a pause. */
-static void test_the_log_is_bounded(void **state)
+static void the_log_is_bounded(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *slow = NULL;
@@ -382,7 +382,7 @@ static void test_the_log_is_bounded(void **state)
 }
 
 /* After a restart of the machine the owners of leases are gone, and its clock began anew. */
-static void test_leases_end_with_the_boot(void **state)
+static void leases_end_with_the_boot(void **state)
 {
     struct fixture *f = *state;
     _cleanup_(watch_closep) struct watch *w = NULL;
@@ -402,7 +402,7 @@ static void test_leases_end_with_the_boot(void **state)
     assert_err(f, store_lease_keepalive(f->s, lease, &f->err), NOT_FOUND);
 }
 
-static void test_only_writers_wait_for_the_lock(void **state)
+static void only_writers_wait_for_the_lock(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *path = xasprintf("%s/state.db-bell", f->dir);
@@ -422,21 +422,21 @@ static void test_only_writers_wait_for_the_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_files_are_the_groups),
-        FIXTURE_TEST(test_two_users),
-        FIXTURE_TEST(test_it_lasts),
-        FIXTURE_TEST(test_places_it_cannot_be),
+        FIXTURE_TEST(files_are_the_groups),
+        FIXTURE_TEST(two_users_share_it),
+        FIXTURE_TEST(it_lasts),
+        FIXTURE_TEST(it_says_where_it_cannot_be),
         FIXTURE_TEST(a_database_behind_a_link_is_refused_a_folder_is_not),
-        FIXTURE_TEST(test_a_newer_schema),
-        FIXTURE_TEST(test_another_programs_database),
-        FIXTURE_TEST(test_not_a_database),
-        FIXTURE_TEST(test_damaged_pages),
-        FIXTURE_TEST(test_history_is_bounded),
-        FIXTURE_TEST(test_compaction_leaves_nothing_behind),
-        FIXTURE_TEST(test_what_was_compacted_is_not_on_the_disk),
-        FIXTURE_TEST(test_the_log_is_bounded),
-        FIXTURE_TEST(test_leases_end_with_the_boot),
-        FIXTURE_TEST(test_only_writers_wait_for_the_lock),
+        FIXTURE_TEST(a_newer_schema_is_refused),
+        FIXTURE_TEST(another_programs_database_is_refused),
+        FIXTURE_TEST(what_is_no_database_is_refused),
+        FIXTURE_TEST(damaged_pages_are_told),
+        FIXTURE_TEST(history_is_bounded),
+        FIXTURE_TEST(compaction_leaves_nothing_behind),
+        FIXTURE_TEST(what_was_compacted_is_not_on_the_disk),
+        FIXTURE_TEST(the_log_is_bounded),
+        FIXTURE_TEST(leases_end_with_the_boot),
+        FIXTURE_TEST(only_writers_wait_for_the_lock),
     };
     unsetenv("DAVIT_TEST_STORE");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,7 +175,7 @@ static void a_sink_that_has_enough(void **state)
     free(sent(pid));
 }
 
-static void nobody_there(void **state)
+static void where_nobody_listens_is_told(void **state)
 {
     (void)state;
     struct err err;
@@ -239,7 +239,7 @@ int main(void)
         cmocka_unit_test(a_refusal_does_not_go_to_the_sink),
         cmocka_unit_test(a_stream_that_breaks_off),
         cmocka_unit_test(a_sink_that_has_enough),
-        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(where_nobody_listens_is_told),
         cmocka_unit_test(a_server_that_never_answers),
         cmocka_unit_test(urls_come_apart),
         cmocka_unit_test(components_are_encoded),
