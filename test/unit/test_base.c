@@ -223,6 +223,11 @@ static void what_acts_on_a_terminal_is_spelled_out(void **state)
         {STR("\xc0\x9b\xe0\x80\x9b"), 0, "\\xc0\\x9b\\xe0\\x80\\x9b", 0},
         {STR("\xed\xa0\x80\xf4\x90\x80\x80"), 0, "\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80", 0},
         {STR("\xc3(\xe2\x82"), 0, "\\xc3(\\xe2\\x82", 0},
+        /* the last of each form of UTF-8 */
+        {STR("\xdf\xbf\xe0\xbf\xbf\xec\xbf\xbf\xed\x9f\xbf\xef\xbf\xbf"), 0,
+         "\xdf\xbf\xe0\xbf\xbf\xec\xbf\xbf\xed\x9f\xbf\xef\xbf\xbf", 0},
+        {STR("\xf0\xbf\xbf\xbf\xf3\xbf\xbf\xbf\xf4\x8f\xbf\xbf"), 0,
+         "\xf0\xbf\xbf\xbf\xf3\xbf\xbf\xbf\xf4\x8f\xbf\xbf", 0},
         /* colours */
         {STR("\x1b[1;38;5;4mx\x1b[m"), 0, "\\u001b[1;38;5;4mx\\u001b[m", 0},
         {STR("\x1b[1;38:5;4mx\x1b[m"), VISIBLE_COLOURS, "\x1b[1;38:5;4mx\x1b[m", 0},
@@ -232,6 +237,7 @@ static void what_acts_on_a_terminal_is_spelled_out(void **state)
         /* more may follow */
         {STR("a\xe2\x80"), VISIBLE_MORE, "a", 2},
         {STR("a\r"), VISIBLE_MORE, "a", 1},
+        {STR("a\x1b"), VISIBLE_MORE | VISIBLE_COLOURS, "a", 1},
         {STR("a\x1b[31"), VISIBLE_MORE, "a\\u001b[31", 0},
         {STR("a\x1b[31"), VISIBLE_MORE | VISIBLE_COLOURS, "a", 4},
         {STR("\x1b[1111111111111111111111111111111111111111111111111111"),

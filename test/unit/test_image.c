@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <nettle/sha2.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -298,6 +299,54 @@ static void clean_empties_tmp_only(void **state)
     assert_true(path_exists(layer));
 }
 
+/* The start of a process, as the 22nd field of its stat has it. */
+static char *started(pid_t pid)
+{
+    struct err err;
+    _cleanup_free_ char *path = xasprintf("/proc/%d/stat", pid);
+    _cleanup_(buf_release) struct buf stat = BUF_CAP(4096);
+    assert_ok(file_read(path, &stat, &err), err);
+    char *at = strrchr(stat.ptr, ')');
+    for (int field = 2; field < 22; field++)
+        at = strchr(at, ' ') + 1;
+    return xasprintf("%.*s", (int)strspn(at, "0123456789"), at);
+}
+
+static void clean_leaves_what_a_living_process_makes(void **state)
+{
+    struct fixture *f = *state;
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    waitpid(dead, NULL, 0);
+    _cleanup_free_ char *parent = started(getppid()), *own = started(getpid());
+    const struct {
+        char *name;
+        bool stays;
+    } cases[] = {
+        {xasprintf("%d.%s-abc", getppid(), parent), true},
+        {xasprintf("%d.%s-abc", getpid(), own), false},
+        {xasprintf("%d.%s9-abc", getppid(), parent), false},
+        {xasprintf("%d.%s", getppid(), parent), false},
+        {xasprintf("%d.1-abc", getppid()), false},
+        {xasprintf("%d.%s-abc", dead, parent), false},
+        {xasprintf("0.%s-abc", parent), false},
+        {xasprintf("-1.%s-abc", parent), false},
+        {xstrdup("abc"), false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *path = xasprintf("%s/tmp/%s/f", f->dir, cases[i].name);
+        assert_ok(dir_make(path, 0755, &f->err), f->err);
+    }
+    assert_ok(image_store_clean(f->store, &f->err), f->err);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *path = xasprintf("%s/tmp/%s", f->dir, cases[i].name);
+        if (path_exists(path) != cases[i].stays)
+            fail_msg("%s: %s", cases[i].name, cases[i].stays ? "is gone" : "is still there");
+        free(cases[i].name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +362,7 @@ int main(void)
         fixture_test(a_damaged_blob_is_noticed),
         fixture_test(owners_are_shifted_or_set),
         fixture_test(clean_empties_tmp_only),
+        fixture_test(clean_leaves_what_a_living_process_makes),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }
