@@ -1,7 +1,6 @@
 #include "builder/container.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -17,7 +16,7 @@
 /* Beside the instances' groups, so that weights compare; no instance's name begins like this. */
 #define CGROUP_STEM "_build."
 
-enum { PIDS_MAX = 4096, KILL_MS = 5000, SECCOMP_MAX = 256 * 1024, IDS = 65536 };
+enum { PIDS_MAX = 4096, KILL_MS = 5000, SECCOMP_MAX = 1 << 20 };
 
 struct run {
     const struct container *c;
@@ -29,138 +28,59 @@ struct run {
 
 /* --- its OCI configuration ------------------------------------------------------------------- */
 
-static void add_strings(struct buf *b, const char *const *items)
-{
-    for (size_t i = 0; items[i]; i++) {
-        buf_adds(b, i ? "," : "");
-        json_add_string(b, str_of(items[i]));
-    }
-}
-
-static void add_env(struct buf *b, const struct map *env)
-{
-    for (size_t i = 0; i < env->n; i++) {
-        _cleanup_free_ char *pair = xasprintf("%s=%s", env->items[i].name, env->items[i].value);
-        buf_adds(b, i ? "," : "");
-        json_add_string(b, str_of(pair));
-    }
-}
-
-static void add_bind(struct buf *b, const struct container_bind *m)
-{
-    buf_adds(b, ",{\"type\":\"bind\",\"source\":");
-    json_add_string(b, str_of(m->source));
-    buf_adds(b, ",\"destination\":");
-    json_add_string(b, str_of(m->target));
-    buf_addf(b, ",\"options\":[\"rbind\",\"nosuid\",\"nodev\",\"%s\"]}", m->writable ? "rw" : "ro");
-}
-
 /* Of the capabilities of root in a container, those that count for each kind of user. */
-#define INSTALL_CAPABILITIES                                                                       \
-    "\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_FSETID\",\"CAP_KILL\","               \
-    "\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_SETPCAP\",\"CAP_SETFCAP\",\"CAP_SYS_CHROOT\""
-static const char *const capabilities[] = {
-    [CONTAINER_APP] = "",
-    [CONTAINER_ROOT] = INSTALL_CAPABILITIES,
-    [CONTAINER_BUILDER] = INSTALL_CAPABILITIES
-    ",\"CAP_SYS_ADMIN\",\"CAP_MKNOD\",\"CAP_NET_BIND_SERVICE\",\"CAP_AUDIT_WRITE\""};
+static const unsigned grants[] = {[CONTAINER_APP] = 0,
+                                  [CONTAINER_ROOT] = GRANT_ROOT | GRANT_INSTALL,
+                                  [CONTAINER_BUILDER] = GRANT_ROOT | GRANT_INSTALL |
+                                                        GRANT_LOW_PORTS | GRANT_CONTAINERS};
 
 static uid_t user_of(const struct container *c) { return c->user == CONTAINER_APP ? APP_UID : 0; }
-
-/* What grows beyond what a layer may have fails while it grows. */
-static void add_rlimits(struct buf *b, const struct container *c)
-{
-    buf_adds(b, "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}");
-    unsigned long long max = file_limit(c->config);
-    if (c->user != CONTAINER_ROOT)
-        buf_addf(b, ",{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu}", max, max);
-    buf_adds(b, "],");
-}
-
-static void add_process(struct buf *b, const struct container *c)
-{
-    unsigned uid = user_of(c);
-    const char *caps = capabilities[c->user];
-    buf_addf(b, "\"process\":{\"user\":{\"uid\":%u,\"gid\":%u,\"umask\":18},\"cwd\":\"%s\",", uid,
-             uid, c->user == CONTAINER_APP ? "/app" : "/");
-    add_rlimits(b, c);
-    buf_addf(b,
-             "\"noNewPrivileges\":true,\"oomScoreAdj\":500,\"capabilities\":{\"bounding\":[%s],"
-             "\"effective\":[%s],\"permitted\":[%s],\"inheritable\":[]},\"args\":[",
-             caps, caps, caps);
-    add_strings(b, c->argv);
-    buf_adds(b, "],\"env\":[");
-    add_env(b, c->env);
-    buf_adds(b, "]},");
-}
-
-/* The root of one who may mount is nobody's to write; what it needs for the time goes with it. */
-static void add_scratch(struct buf *b, const struct run *run)
-{
-    static const char *const places[] = {"/tmp", "/run", "/var/cache"};
-    for (size_t i = 0; i < ARRAY_LEN(places); i++)
-        buf_addf(b,
-                 ",{\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"destination\":\"%s\",\"options\":"
-                 "[\"nosuid\",\"nodev\",\"noexec\",\"mode=1777\",\"size=64m\"]}",
-                 places[i]);
-    add_bind(b, &(struct container_bind){run->work, "/var/tmp", true}); /* on disk */
-}
-
-static void add_mounts(struct buf *b, const struct run *run)
-{
-    const struct container *c = run->c;
-    buf_adds(b,
-             "\"mounts\":["
-             "{\"type\":\"proc\",\"source\":\"proc\",\"destination\":\"/proc\"},"
-             "{\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"destination\":\"/dev\",\"options\":"
-             "[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
-             "{\"type\":\"devpts\",\"source\":\"devpts\",\"destination\":\"/dev/pts\",\"options\":"
-             "[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\"]},"
-             "{\"type\":\"tmpfs\",\"source\":\"shm\",\"destination\":\"/dev/shm\",\"options\":"
-             "[\"nosuid\",\"nodev\",\"mode=1777\",\"size=65536k\"]}");
-    if (c->user == CONTAINER_BUILDER)
-        add_scratch(b, run);
-    for (size_t i = 0; i < c->n_binds; i++)
-        add_bind(b, &c->binds[i]);
-    buf_adds(b, "],");
-}
 
 static char *cgroup_of(const struct container *c)
 {
     return xasprintf("%s/" CGROUP_STEM "%s", c->config->bridge, c->name);
 }
 
-static void add_linux(struct buf *b, const struct run *run)
+/* The root of one who may mount is nobody's to write; what it needs for the time goes with it. */
+static size_t gather_mounts(const struct run *run, struct bundle_mount **ret)
 {
     const struct container *c = run->c;
-    long long base = c->config->uid_base;
-    buf_adds(b, "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},"
-                "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
-                "{\"type\":\"cgroup\"},{\"type\":\"user\",\"path\":");
-    json_add_string(b, str_of(run->userns));
-    buf_addf(b,
-             "}],\"uidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],"
-             "\"gidMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],",
-             base, IDS, base, IDS);
-    buf_addf(b, "\"seccomp\":%s,", run->seccomp.ptr);
-    buf_adds(b, "\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\","
-                "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
-                "\"/proc/sched_debug\",\"/proc/scsi\"],\"readonlyPaths\":[\"/proc/bus\","
-                "\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}");
+    const struct bundle_mount scratch[] = {{NULL, "/tmp", true},
+                                           {NULL, "/run", true},
+                                           {NULL, "/var/cache", true},
+                                           {run->work, "/var/tmp", true}}; /* on disk */
+    size_t n = c->user == CONTAINER_BUILDER ? ARRAY_LEN(scratch) : 0;
+    *ret = xcalloc(n + c->n_binds + 1, sizeof(**ret));
+    memcpy(*ret, scratch, n * sizeof(**ret));
+    memcpy(*ret + n, c->binds, c->n_binds * sizeof(**ret));
+    return n + c->n_binds;
 }
 
 static int write_config(const struct run *run, struct err *err)
 {
     const struct container *c = run->c;
     _cleanup_(buf_release) struct buf b = BUF_INIT;
-    buf_adds(&b, "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
-                 "\"hostname\":\"build\",");
-    add_process(&b, c);
-    add_mounts(&b, run);
-    add_linux(&b, run);
-    buf_adds(&b, "}");
+    _cleanup_free_ struct bundle_mount *mounts = NULL;
     _cleanup_free_ char *path = path_join(run->bundle, "config.json");
-    int r = buf_check(&b, "container's configuration", err);
+    size_t n = gather_mounts(run, &mounts);
+    struct bundle_config config = {
+        .root = "rootfs",
+        .hostname = "build",
+        .cwd = c->user == CONTAINER_APP ? "/app" : "/",
+        .userns = run->userns,
+        .uid_base = c->config->uid_base,
+        .uid = user_of(c),
+        .gid = user_of(c),
+        .argv = c->argv,
+        .env = c->env,
+        .mounts = mounts,
+        .n_mounts = n,
+        /* What grows beyond what a layer may have fails while it grows. */
+        .file_max = c->user == CONTAINER_ROOT ? 0 : (int64_t)file_limit(c->config),
+        .oom_score_adj = 500,
+        .grants = grants[c->user],
+        .profile = buf_str(&run->seccomp)};
+    int r = bundle_config_format(&config, &b, err);
     return r < 0 ? r : file_replace(path, buf_str(&b), 0600, err);
 }
 
@@ -188,7 +108,7 @@ static void run_release(struct run *r)
 static int mount_user_namespace(const struct run *run, struct err *err)
 {
     uid_t base = (uid_t)run->c->config->uid_base;
-    return namespace_user(base + IDS, base, run->userns, err);
+    return namespace_user(base + BUNDLE_IDS, base, run->userns, err);
 }
 
 /* In the cage: the stage's scripts made executable, the user namespace, the root, and a place for
@@ -207,7 +127,7 @@ static int prepare(void *ctx, struct err *err)
                          run->rootfs, err);
 }
 
-static int make_bind(const struct container *c, const struct container_bind *b, struct err *err)
+static int make_bind(const struct container *c, const struct bundle_mount *b, struct err *err)
 {
     if (!b->writable || path_exists(b->source))
         return 0;
@@ -218,7 +138,7 @@ static int make_bind(const struct container *c, const struct container_bind *b, 
     return r;
 }
 
-static int make_point(const struct run *run, const struct container_bind *b, struct err *err)
+static int make_point(const struct run *run, const struct bundle_mount *b, struct err *err)
 {
     struct stat st;
     _cleanup_free_ char *path = path_join(run->c->upper, "%s", b->target + 1);
@@ -254,34 +174,6 @@ static int lock_bundle(const char *bundle, int *ret_lock, struct err *err)
     return 0;
 }
 
-/* Buildah makes mounts and namespaces, which the profile of instances forbids: it has that and a
- * little more. */
-static int read_profile(struct run *run, struct err *err)
-{
-    const char *data = run->c->config->data;
-    _cleanup_free_ char *path = path_join(data, "seccomp.json");
-    _cleanup_free_ char *more_path = path_join(data, "seccomp-builder.json");
-    _cleanup_(buf_release) struct buf more = BUF_CAP(SECCOMP_MAX);
-    int r = file_read(path, &run->seccomp, err);
-    if (r < 0 || run->c->user != CONTAINER_BUILDER)
-        return r;
-    if ((r = file_read(more_path, &more, err)) < 0)
-        return r;
-    json_t *profile = json_loadb(run->seccomp.ptr, run->seccomp.len, 0, NULL);
-    json_t *added = json_loadb(more.ptr, more.len, 0, NULL);
-    char *text = NULL;
-    if (json_array_extend(json_object_get(profile, "syscalls"), added) == 0)
-        text = json_dumps(profile, JSON_COMPACT);
-    json_decref(profile);
-    json_decref(added);
-    if (!text)
-        return err_set(err, ERR_INTERNAL, "%s and %s can't be joined", path, more_path);
-    buf_reset(&run->seccomp);
-    buf_adds(&run->seccomp, text);
-    free(text);
-    return buf_check(&run->seccomp, "profile", err);
-}
-
 static int make_bundle(struct run *run, struct err *err)
 {
     const struct container *c = run->c;
@@ -307,7 +199,7 @@ static int make_bundle(struct run *run, struct err *err)
     if (!r && c->user == CONTAINER_BUILDER)
         r = make_points(run, err);
     if (!r)
-        r = read_profile(run, err);
+        r = bundle_profile(c->config, grants[c->user], &run->seccomp, err);
     return r ? r : write_config(run, err);
 }
 

@@ -1,24 +1,15 @@
 /* A container that does one step of a build and ends: crun on an overlay of layers, in a user
  * namespace, with limits. It has the host's network, to reach registries; the rules of
- * build/firewall.h keep it off this machine's own services. */
+ * builder/firewall.h keep it off this machine's own services. */
 #ifndef BUILDER_CONTAINER_H
 #define BUILDER_CONTAINER_H
 
 #include "builder/cage.h"
+#include "bundle/config.h"
 #include "image/image.h"
-#include "model/codec.h"
-#include "model/config.h"
 
 /* The user of source trees, compile steps and instances, inside images. */
 enum { APP_UID = 1000 };
-
-/* A folder or file of the host. A writable folder is made if missing, owned by the container's
- * user.
- */
-struct container_bind {
-    const char *source, *target;
-    bool writable;
-};
 
 /* As whom its program runs. Root is root only within the user namespace, nobody on the host. */
 enum container_user {
@@ -37,7 +28,8 @@ struct container {
     const struct strv *layers; /* diff ids of its root, bottom first */
     const char *upper; /* from image_tmp_dir: collects what it writes. A CONTAINER_BUILDER's root
                           is read-only: there this holds the mount points of its binds only */
-    const struct container_bind *binds;
+    const struct bundle_mount
+        *binds; /* a writable one is made if missing, the container's user's */
     size_t n_binds;
     const char *const *argv;
     struct map *env;

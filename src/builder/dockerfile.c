@@ -99,7 +99,7 @@ static int run(const struct dockerfile *d, const struct strv *layers, const stru
     const struct stacks *s = d->stacks;
     const char *const argv[] = {"/bin/bash", "/davit/lib/dockerfile", d->file, d->app, NULL};
     _cleanup_free_ char *layouts = layouts_dir(s->config);
-    const struct container_bind bind = {layouts, "/stacks", false};
+    const struct bundle_mount bind = {layouts, "/stacks", false};
     _cleanup_(map_release) struct map env = {0};
     map_set(&env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     map_set(&env, "LANG", "C.UTF-8");

@@ -150,9 +150,9 @@ static int apt(const struct stacks *s, const struct recipe *r, const char *const
     map_set(&env, "BACKPORTS", backports ? backports : "");
     map_set(&env, "ASK", ask);
     container_network_env(&env);
-    const struct container_bind binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
-                                           {lists, "/var/lib/apt/lists", true},
-                                           {archives, "/var/cache/apt", true}};
+    const struct bundle_mount binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
+                                         {lists, "/var/lib/apt/lists", true},
+                                         {archives, "/var/cache/apt", true}};
     return container_run(&(struct container){.config = s->config,
                                              .images = s->images,
                                              .name = r->name,
@@ -204,8 +204,8 @@ static int install_pypi(const struct stacks *s, const struct recipe *r, const st
     _cleanup_free_ char *name = xstrndup(r->pypi, strcspn(r->pypi, "<>=~!"));
     const char *const words[] = {"/bin/sh", "-c", pypi_script, "install", name};
     _cleanup_(strv_release) struct strv argv = {0};
-    const struct container_bind binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
-                                           {certificates, certificates, false}};
+    const struct bundle_mount binds[] = {{"/etc/resolv.conf", "/etc/resolv.conf", false},
+                                         {certificates, certificates, false}};
     _cleanup_(map_release) struct map env = {0};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         strv_add(&argv, words[i]);

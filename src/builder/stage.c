@@ -97,7 +97,7 @@ int stage_run(const struct stage *s, const struct container *c, const char *cach
 {
     bool builder = c->user == CONTAINER_BUILDER;
     _cleanup_free_ char *out_dir = path_join(s->dir, "out");
-    const struct container_bind ours[] = {
+    const struct bundle_mount ours[] = {
         {s->dir, "/davit", !builder},
         {cache, "/cache", true},
         {"/etc/resolv.conf", "/etc/resolv.conf", false},
@@ -105,7 +105,7 @@ int stage_run(const struct stage *s, const struct container *c, const char *cach
         {out_dir, "/davit/out", true}};
     size_t n = ARRAY_LEN(ours) - !builder;
     struct container full = *c;
-    _cleanup_free_ struct container_bind *binds = xcalloc(c->n_binds + n, sizeof(*binds));
+    _cleanup_free_ struct bundle_mount *binds = xcalloc(c->n_binds + n, sizeof(*binds));
     for (size_t i = 0; i < n; i++)
         binds[i] = ours[i];
     for (size_t i = 0; i < c->n_binds; i++)

@@ -1,46 +1,24 @@
 #include "http/reply.h"
 
+#include "base/json.h"
 #include "http/internal.h"
 
-static void separate(struct buf *b, const char *name)
-{
-    if (b->len && !strchr("{[", b->ptr[b->len - 1]))
-        buf_addc(b, ',');
-    if (name) {
-        json_add_string(b, str_of(name));
-        buf_addc(b, ':');
-    }
-}
+void reply_open(struct buf *b, const char *name, char bracket) { json_add_open(b, name, bracket); }
 
-void reply_open(struct buf *b, const char *name, char bracket)
-{
-    separate(b, name);
-    buf_addc(b, bracket);
-}
-
-void reply_close(struct buf *b, char bracket) { buf_addc(b, bracket); }
+void reply_close(struct buf *b, char bracket) { json_add_close(b, bracket); }
 
 void reply_string(struct buf *b, const char *name, const char *value)
 {
-    separate(b, name);
-    json_add_string(b, value ? str_of(value) : STR(""));
+    json_add_string(b, name, value);
 }
 
-void reply_int(struct buf *b, const char *name, int64_t value)
-{
-    separate(b, name);
-    buf_addf(b, "%lld", (long long)value);
-}
+void reply_int(struct buf *b, const char *name, int64_t value) { json_add_int(b, name, value); }
 
-void reply_bool(struct buf *b, const char *name, bool value)
-{
-    separate(b, name);
-    buf_adds(b, value ? "true" : "false");
-}
+void reply_bool(struct buf *b, const char *name, bool value) { json_add_bool(b, name, value); }
 
 void reply_noun(struct buf *b, const char *name, const struct schema *s, const void *value)
 {
-    separate(b, name);
+    json_add_name(b, name);
     model_encode(s, value, b);
 }
 

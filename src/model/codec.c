@@ -1,5 +1,7 @@
 #include "model/codec.h"
 
+#include "base/json.h"
+
 #include <jansson.h>
 
 enum { DEPTH_MAX = 32, DOCUMENT_MAX = 1 << 20 };
@@ -296,61 +298,11 @@ int model_decode(const struct schema *s, struct str json, void *ret, struct err 
 
 /* --- encoding ------------------------------------------------------------------------------- */
 
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629), 0 if there is none. */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-    static const struct {
-        unsigned char lead_min, lead_max, second_min, second_max;
-        size_t len;
-    } forms[] = {
-        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    if (p[0] < 0x80)
-        return 1;
-    for (size_t f = 0; f < ARRAY_LEN(forms); f++) {
-        if (p[0] < forms[f].lead_min || p[0] > forms[f].lead_max || n < forms[f].len)
-            continue;
-        if (p[1] < forms[f].second_min || p[1] > forms[f].second_max)
-            return 0;
-        for (size_t i = 2; i < forms[f].len; i++)
-            if ((p[i] & 0xc0) != 0x80)
-                return 0;
-        return forms[f].len;
-    }
-    return 0;
-}
-
-void json_add_string(struct buf *b, struct str s)
-{
-    static const char short_forms[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    buf_addc(b, '"');
-    for (size_t i = 0; i < s.len;) {
-        const unsigned char *p = (const unsigned char *)s.ptr + i;
-        const char *form = NULL;
-        for (size_t k = 0; k + 1 < sizeof(short_forms); k += 2)
-            if ((char)*p == short_forms[k])
-                form = &short_forms[k + 1];
-        size_t n = utf8_len(p, s.len - i);
-        if (form)
-            buf_addf(b, "\\%c", *form);
-        else if (*p < 0x20)
-            buf_addf(b, "\\u%04x", *p);
-        else if (n)
-            buf_add(b, p, n);
-        else
-            buf_adds(b, "\xef\xbf\xbd");
-        i += n ? n : 1;
-    }
-    buf_addc(b, '"');
-}
-
 static void encode_strv(const struct strv *v, struct buf *ret)
 {
     for (size_t i = 0; i < v->n; i++) {
         buf_addc(ret, i ? ',' : '[');
-        json_add_string(ret, str_of(v->items[i]));
+        json_quote(ret, str_of(v->items[i]));
     }
     buf_addc(ret, ']');
 }
@@ -359,9 +311,9 @@ static void encode_map(const struct map *m, struct buf *ret)
 {
     for (size_t i = 0; i < m->n; i++) {
         buf_addc(ret, i ? ',' : '{');
-        json_add_string(ret, str_of(m->items[i].name));
+        json_quote(ret, str_of(m->items[i].name));
         buf_addc(ret, ':');
-        json_add_string(ret, str_of(m->items[i].value));
+        json_quote(ret, str_of(m->items[i].value));
     }
     buf_addc(ret, '}');
 }
@@ -370,7 +322,7 @@ static void encode_counts(const struct counts *c, struct buf *ret)
 {
     for (size_t i = 0; i < c->n; i++) {
         buf_addc(ret, i ? ',' : '{');
-        json_add_string(ret, str_of(c->items[i].name));
+        json_quote(ret, str_of(c->items[i].name));
         buf_addf(ret, ":%lld", (long long)c->items[i].n);
     }
     buf_addc(ret, '}');
@@ -412,10 +364,10 @@ static void encode_empty(const struct field *f, struct buf *ret)
 static void encode_field(const struct field *f, const void *at, struct buf *ret)
 {
     switch (f->type) {
-    case FIELD_STRING: json_add_string(ret, str_of(*(char *const *)at)); break;
+    case FIELD_STRING: json_quote(ret, str_of(*(char *const *)at)); break;
     case FIELD_INT: buf_addf(ret, "%lld", (long long)*(const int64_t *)at); break;
     case FIELD_BOOL: buf_adds(ret, "true"); break;
-    case FIELD_ENUM: json_add_string(ret, str_of(f->names[*(const int *)at])); break;
+    case FIELD_ENUM: json_quote(ret, str_of(f->names[*(const int *)at])); break;
     case FIELD_STRV: encode_strv(at, ret); break;
     case FIELD_MAP: encode_map(at, ret); break;
     case FIELD_COUNTS: encode_counts(at, ret); break;

@@ -102,7 +102,5 @@ void model_release(const struct schema *s, void *value);
 /* A deep copy into *ret. */
 void model_copy(const struct schema *s, const void *value, void *ret);
 bool model_equal(const struct schema *s, const void *a, const void *b);
-/* Appends s as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD. */
-void json_add_string(struct buf *b, struct str s);
 
 #endif

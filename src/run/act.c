@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "bundle/config.h"
 #include "init/init.h"
 #include "log/file.h"
 #include "log/line.h"
@@ -58,7 +59,6 @@ static int write_shared(struct actor *a, struct err *err)
 int actor_init(struct actor *a, const struct config *c, struct err *err)
 {
     _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
-    _cleanup_free_ char *path = path_join(c->data, "seccomp.json");
     _cleanup_free_ char *images = path_join(c->state, "images");
     *a = (struct actor){.config = c,
                         .shared = path_join(c->run, "shared"),
@@ -67,7 +67,7 @@ int actor_init(struct actor *a, const struct config *c, struct err *err)
                         .userns = path_join(c->run, "userns"),
                         .resolv = {.file = path_join(c->run, "shared/etc/resolv.conf"),
                                    .owner = (uid_t)c->uid_base}};
-    int r = file_read(path, &profile, err);
+    int r = bundle_profile(c, 0, &profile, err);
     if (r < 0 || (r = write_shared(a, err)) < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
         (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
         return r;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "bundle/config.h"
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "run/command.h"
@@ -255,7 +256,7 @@ static int write_process(const struct job *j, const char *to, struct err *err)
     _cleanup_free_ char *from = path_join(dir, "config.json");
     int r = file_read(from, &config, err);
     if (!r)
-        r = launch_command(buf_str(&config), &j->check->command, &process, err);
+        r = bundle_process(buf_str(&config), &j->check->command, &process, err);
     return r ? r : file_replace(to, buf_str(&process), 0600, err);
 }
 

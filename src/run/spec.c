@@ -1,10 +1,9 @@
 #include "run/spec.h"
 
-#include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "bundle/config.h"
 #include "init/init.h"
 #include "os/file.h"
 #include "pact/spec.h"
@@ -12,8 +11,7 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum { DEFAULT_PORT = 5000, IDS = 65536 };
-#define OPEN_FILES 65536ULL
+enum { DEFAULT_PORT = 5000, OPEN_FILES = 65536 };
 
 int64_t process_port(const struct process *p) { return p->port ? p->port : DEFAULT_PORT; }
 
@@ -28,17 +26,6 @@ char *instance_cgroup(const struct config *c, const char *name)
 }
 
 static bool filled(const char *s) { return s && *s; }
-
-static void add_text(struct buf *b, const char *s) { json_add_string(b, str_of(s)); }
-
-static void add_texts(struct buf *b, const struct strv *v)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        if (i)
-            buf_addc(b, ',');
-        add_text(b, v->items[i]);
-    }
-}
 
 /* ---- environment ---- */
 
@@ -64,16 +51,6 @@ static void gather_env(const struct launch *l, const char *home, struct map *ret
     map_set(ret, "DAVIT_PROCESS", process);
     if (filled(l->release->commit))
         map_set(ret, "GIT_REV", l->release->commit);
-}
-
-static void add_env(struct buf *b, const struct map *env)
-{
-    for (size_t i = 0; i < env->n; i++) {
-        _cleanup_free_ char *line = xasprintf("%s=%s", env->items[i].name, env->items[i].value);
-        if (i)
-            buf_addc(b, ',');
-        add_text(b, line);
-    }
 }
 
 /* ---- what is executed ---- */
@@ -149,74 +126,20 @@ static int find_user(const struct launch *l, struct rootfs_user *ret, struct err
 }
 
 /* crun sets it from inside the user namespace, where nothing can be raised above what we have. */
-static unsigned long long open_files(void)
+static int64_t open_files(void)
 {
     struct rlimit l;
     bool known = getrlimit(RLIMIT_NOFILE, &l) == 0;
-    return known ? MIN((unsigned long long)l.rlim_max, OPEN_FILES) : 1024;
+    return known ? (int64_t)MIN(l.rlim_max, (rlim_t)OPEN_FILES) : 1024;
 }
 
-static void add_process(const struct launch *l, const struct rootfs_user *u,
-                        const struct strv *argv, const struct map *env, struct buf *b)
-{
-    buf_addf(b, "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u", u->uid, u->gid);
-    for (size_t i = 0; i < u->n_groups; i++)
-        buf_addf(b, "%s%u", i ? "," : ",\"additionalGids\":[", u->groups[i]);
-    buf_adds(b, u->n_groups ? "]},\"args\":[" : "},\"args\":[");
-    buf_adds(b, wants_init(env, argv) ? "\"" INIT_PATH "\"," : "");
-    add_texts(b, argv);
-    buf_adds(b, "],\"env\":[");
-    add_env(b, env);
-    buf_adds(b, "],\"cwd\":");
-    add_text(b, working_folder(l));
-    const char *caps = u->uid == 0 ? LAUNCH_ROOT_CAPABILITIES : "";
-    buf_addf(b,
-             ",\"capabilities\":{\"bounding\":[%s],\"effective\":[%s],\"permitted\":[%s]},"
-             "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":%llu,\"hard\":%llu},"
-             "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],\"noNewPrivileges\":true},",
-             caps, caps, caps, open_files(), open_files());
-}
-
-/* ---- what it is put in ---- */
-
-static const struct {
-    const char *to, *type, *options; /* the options as JSON strings */
-} mounts[] = {
-    {"/proc", "proc", "\"nosuid\",\"noexec\",\"nodev\""},
-    {"/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=64k\""},
-    {"/dev/pts", "devpts",
-     "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\""},
-    {"/dev/shm", "tmpfs", "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=64m\""},
-    {"/dev/mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\""},
-};
-
-static void add_mounts(const struct launch *l, struct buf *b)
-{
-    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
-        buf_addf(b, "%s{\"destination\":\"%s\",\"type\":\"%s\",\"source\":\"%s\",\"options\":[%s]}",
-                 i ? "," : "\"mounts\":[", mounts[i].to, mounts[i].type, mounts[i].type,
-                 mounts[i].options);
-    buf_adds(b, ",{\"destination\":\"/sys\",\"type\":\"bind\",\"options\":[\"bind\",\"nosuid\","
-                "\"noexec\",\"nodev\",\"ro\"],\"source\":");
-    add_text(b, l->sysfs);
-    buf_adds(b, "}],");
-}
-
-static const char walls[] =
-    "{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"}"
-    ",{\"type\":\"uts\"},{\"type\":\"cgroup\"}],"
-    "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
-    "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","
-    "\"/proc/timer_list\",\"/proc/timer_stats\",\"/sys/devices/virtual/powercap\","
-    "\"/sys/firmware\"],"
-    "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
-    "\"/proc/sysrq-trigger\"],";
+/* ---- config.json ---- */
 
 int launch_config(const struct launch *l, struct buf *ret, struct err *err)
 {
     _cleanup_(rootfs_user_release) struct rootfs_user user = {0};
     _cleanup_(map_release) struct map env = {0};
-    _cleanup_(strv_release) struct strv argv = {0};
+    _cleanup_(strv_release) struct strv argv = {0}, all = {0};
     int r = find_user(l, &user, err);
     if (r < 0)
         return r;
@@ -225,47 +148,30 @@ int launch_config(const struct launch *l, struct buf *ret, struct err *err)
     if (!argv.n)
         return err_set(err, ERR_UNPROCESSABLE,
                        "neither the process nor its image says what to run");
-    buf_adds(ret, "{\"ociVersion\":\"1.0.0\",");
-    add_process(l, &user, &argv, &env, ret);
-    buf_adds(ret, "\"root\":{\"path\":");
-    add_text(ret, l->rootfs);
-    buf_adds(ret, "},\"hostname\":");
+    if (wants_init(&env, &argv))
+        strv_add(&all, INIT_PATH);
+    for (size_t i = 0; i < argv.n; i++)
+        strv_add(&all, argv.items[i]);
     _cleanup_free_ char *hostname =
         xasprintf("%s-%s-%lld", l->app, l->process->type, (long long)l->index);
     hostname[MIN(strlen(hostname), (size_t)63)] = '\0';
-    add_text(ret, hostname);
-    buf_addc(ret, ',');
-    add_mounts(l, ret);
-    buf_adds(ret, "\"linux\":{");
-    long long base = (long long)l->config->uid_base;
-    for (int i = 0; i < 2; i++)
-        buf_addf(ret, "\"%sMappings\":[{\"containerID\":0,\"hostID\":%lld,\"size\":%d}],",
-                 i ? "gid" : "uid", base, IDS);
-    buf_adds(ret, "\"namespaces\":[{\"type\":\"user\",\"path\":");
-    add_text(ret, l->userns);
-    buf_adds(ret, "},");
-    buf_adds(ret, walls);
-    buf_addf(ret, "\"seccomp\":%s}}\n", l->seccomp);
-    return buf_check(ret, "config.json", err);
-}
-
-static int add_to_buf(const char *text, size_t n, void *ctx)
-{
-    buf_add(ctx, text, n);
-    return 0;
-}
-
-int launch_command(struct str config, const struct strv *command, struct buf *ret, struct err *err)
-{
-    json_t *all = json_loadb(config.ptr, config.len, 0, NULL);
-    json_t *process = json_object_get(all, "process"), *args = json_array();
-    for (size_t i = 0; i < command->n; i++)
-        json_array_append_new(args, json_string(command->items[i]));
-    bool ok = json_object_set_new(process, "args", args) == 0 &&
-              json_dump_callback(process, add_to_buf, ret, JSON_COMPACT) == 0;
-    json_decref(all);
-    return ok ? buf_check(ret, "a command's process", err)
-              : err_set(err, ERR_INVALID, "config.json names no process");
+    return bundle_config_format(
+        &(struct bundle_config){.root = l->rootfs,
+                                .hostname = hostname,
+                                .cwd = working_folder(l),
+                                .userns = l->userns,
+                                .uid_base = l->config->uid_base,
+                                .uid = user.uid,
+                                .gid = user.gid,
+                                .groups = user.groups,
+                                .n_groups = user.n_groups,
+                                .argv = (const char *const *)strv_argv(&all),
+                                .env = &env,
+                                .sysfs = l->sysfs,
+                                .open_files = open_files(),
+                                .grants = user.uid == 0 ? GRANT_ROOT | GRANT_LOW_PORTS : 0,
+                                .profile = str_of(l->seccomp)},
+        ret, err);
 }
 
 /* ---- the shim's part ---- */
@@ -321,7 +227,7 @@ int launch_spec(const struct launch *l, struct buf *b, struct err *err)
         .uid_base = c->uid_base,
         /* Unique among the instances of this Davit, as the address is; a Davit with another root
          * but the same uid_base may have instances with the same owner. */
-        .uid_owner = c->uid_base + IDS + l->host,
+        .uid_owner = c->uid_base + BUNDLE_IDS + l->host,
         .memory = c->instance_memory << 20,
         .pids = c->instance_pids,
         .cpu_weight = c->instance_cpu_weight,

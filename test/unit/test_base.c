@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "base/visible.h"
@@ -252,6 +253,57 @@ static void what_acts_on_a_terminal_is_spelled_out(void **state)
     }
 }
 
+static void json_texts_are_escaped(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    json_quote(&b, STR("a\"\\\n\t\x01\xff\xc3\xa9\xed\xa0\x80/"));
+    assert_string_equal(
+        b.ptr,
+        "\"a\\\"\\\\\\n\\t\\u0001\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd/\"");
+    /* The first and the last of each form of UTF-8 stay; what is cut, overlong or too large
+     * doesn't. */
+    static const char *const good[] = {"\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",
+                                       "\xe1\x80\x80",     "\xec\xbf\xbf",     "\xed\x9f\xbf",
+                                       "\xee\x80\x80",     "\xef\xbf\xbf",     "\xf0\x90\x80\x80",
+                                       "\xf1\x80\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+        "\xe1\x80", "\xf1\x80\x80", "\xf5\x80\x80\x80", "\xe1\x80\x7f",     "\xf1\x80\x80\xc0"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        _cleanup_free_ char *expected = xasprintf("\"%s\"", good[i]);
+        buf_reset(&b);
+        json_quote(&b, str_of(good[i]));
+        assert_string_equal(b.ptr, expected);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        buf_reset(&b);
+        json_quote(&b, str_of(bad[i]));
+        assert_contains(b.ptr, "\xef\xbf\xbd");
+    }
+}
+
+static void json_gets_its_commas(void **state)
+{
+    (void)state;
+    _cleanup_(buf_release) struct buf b = BUF_INIT;
+    static const char *const none[] = {NULL}, *const two[] = {"x", "y", NULL};
+    json_add_open(&b, NULL, '{');
+    json_add_string(&b, "text", NULL);
+    json_add_open(&b, "list", '[');
+    json_add_int(&b, NULL, -1);
+    json_add_open(&b, NULL, '{');
+    json_add_close(&b, '}');
+    json_add_bool(&b, NULL, true);
+    json_add_close(&b, ']');
+    json_add_list(&b, "none", none);
+    json_add_list(&b, "two", two);
+    json_add_raw(&b, "raw", STR("{\"a\":[]}"));
+    json_add_close(&b, '}');
+    assert_string_equal(b.ptr, "{\"text\":\"\",\"list\":[-1,{},true],\"none\":[],"
+                               "\"two\":[\"x\",\"y\"],\"raw\":{\"a\":[]}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +319,8 @@ int main(void)
         cmocka_unit_test(cutting_and_trimming),
         cmocka_unit_test(times_go_both_ways),
         cmocka_unit_test(what_acts_on_a_terminal_is_spelled_out),
+        cmocka_unit_test(json_texts_are_escaped),
+        cmocka_unit_test(json_gets_its_commas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,36 +105,6 @@ static void maps_and_counts_go_both_ways(void **state)
     }
 }
 
-static void texts_are_escaped(void **state)
-{
-    (void)state;
-    _cleanup_(buf_release) struct buf b = BUF_INIT;
-    json_add_string(&b, STR("a\"\\\n\t\x01\xff\xc3\xa9\xed\xa0\x80/"));
-    assert_string_equal(
-        b.ptr,
-        "\"a\\\"\\\\\\n\\t\\u0001\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd/\"");
-    /* The first and the last of each form of UTF-8 stay; what is cut, overlong or too large
-     * doesn't. */
-    static const char *const good[] = {"\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",
-                                       "\xe1\x80\x80",     "\xec\xbf\xbf",     "\xed\x9f\xbf",
-                                       "\xee\x80\x80",     "\xef\xbf\xbf",     "\xf0\x90\x80\x80",
-                                       "\xf1\x80\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {
-        "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-        "\xe1\x80", "\xf1\x80\x80", "\xf5\x80\x80\x80", "\xe1\x80\x7f",     "\xf1\x80\x80\xc0"};
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        _cleanup_free_ char *expected = xasprintf("\"%s\"", good[i]);
-        buf_reset(&b);
-        json_add_string(&b, str_of(good[i]));
-        assert_string_equal(b.ptr, expected);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        buf_reset(&b);
-        json_add_string(&b, str_of(bad[i]));
-        assert_contains(b.ptr, "\xef\xbf\xbd");
-    }
-}
-
 static void names_are_checked(void **state)
 {
     (void)state;
@@ -444,7 +414,6 @@ int main(void)
         cmocka_unit_test(bad_documents_name_the_field),
         cmocka_unit_test(deep_documents_are_refused),
         cmocka_unit_test(maps_and_counts_go_both_ways),
-        cmocka_unit_test(texts_are_escaped),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(keys_match_their_form),
         cmocka_unit_test(a_procfile_names_processes),

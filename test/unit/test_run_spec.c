@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "bundle/config.h"
 #include "os/file.h"
 #include "run/fleet.h"
 #include "run/rootfs.h"
@@ -395,7 +396,7 @@ static void a_command_of_an_instance(void **state)
     strv_add(&command, "test");
     strv_add(&command, "\"a\"");
     assert_ok(launch_config(&s.launch, &config, &err), err);
-    assert_ok(launch_command(buf_str(&config), &command, &process, &err), err);
+    assert_ok(bundle_process(buf_str(&config), &command, &process, &err), err);
     json_t *all = config_of(&s), *app = json_object_get(all, "process");
     json_t *check = json_loadb(process.ptr, process.len, 0, NULL), *args;
     assert_non_null(check);
@@ -407,7 +408,7 @@ static void a_command_of_an_instance(void **state)
     assert_true(json_equal(check, app));
     json_decref(check);
     json_decref(all);
-    assert_err(launch_command(STR("{}"), &command, &process, &err), ERR_INVALID);
+    assert_err(bundle_process(STR("{}"), &command, &process, &err), ERR_INVALID);
     scene_release(&s);
 }
 
