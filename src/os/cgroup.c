@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -111,14 +112,38 @@ static size_t signal_members(const char *folder, int sig, bool (*whom)(pid_t pid
     return n;
 }
 
+/* Some of those that are killed, to be waited for; the others are looked at again after them. */
+struct dying {
+    int pidfds[32];
+    size_t n;
+};
+
+static bool note_dying(pid_t pid, void *ctx)
+{
+    struct dying *d = ctx;
+    int fd = d->n < ARRAY_LEN(d->pidfds) ? pidfd_open(pid, 0) : -1;
+    if (fd >= 0)
+        d->pidfds[d->n++] = fd;
+    return true;
+}
+
+static void wait_for(const struct dying *d, int64_t deadline)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        int64_t left = MAX(deadline - time_mono_ms(), (int64_t)0);
+        poll(&(struct pollfd){d->pidfds[i], POLLIN, 0}, 1, (int)left);
+        close(d->pidfds[i]);
+    }
+}
+
 /* SIGKILL, to all at once where the kernel can (version 2). */
-static size_t kill_members(const char *folder)
+static size_t kill_members(const char *folder, struct dying *ret)
 {
     _cleanup_free_ char *all = xasprintf("%s/cgroup.kill", folder);
-    _cleanup_close_ int fd = open(all, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, "1", 1) < 0)
-        return 0; /* gone meanwhile */
-    return signal_members(folder, SIGKILL, NULL, NULL);
+    size_t n = signal_members(folder, SIGKILL, note_dying, ret);
+    if (n)
+        file_set(all, "1", NULL); /* those that were born meanwhile, too */
+    return n;
 }
 
 size_t cgroup_signal(const char *path, int sig, bool (*whom)(pid_t pid, void *ctx), void *ctx)
@@ -137,19 +162,20 @@ size_t cgroup_signal(const char *path, int sig, bool (*whom)(pid_t pid, void *ct
 int cgroup_kill(const char *path, unsigned timeout_ms, struct err *err)
 {
     int64_t deadline = time_mono_ms() + timeout_ms;
-    for (int wait_ms = 0;; wait_ms = MIN(wait_ms * 2 + 1, 20)) {
+    for (;;) {
         _cleanup_(strv_release) struct strv folders = {0};
-        group_trees(path, &folders);
+        struct dying dying = {.n = 0};
         size_t left = 0;
+        group_trees(path, &folders);
         /* Again and again: a process may fork between the reading of the list and its end. */
         for (size_t i = 0; i < folders.n; i++)
-            left += kill_members(folders.items[i]);
+            left += kill_members(folders.items[i], &dying);
+        wait_for(&dying, deadline);
         if (!left)
             return 0;
         if (time_mono_ms() >= deadline)
             return err_set(err, ERR_TIMEOUT, "%zu processes of cgroup %s can't be killed", left,
                            path);
-        poll(NULL, 0, wait_ms);
     }
 }
 
