@@ -45,16 +45,16 @@ int app_create(struct api *api, const struct identity *who, const char *name, st
 static void add_summary(struct request *rq, const struct app *a)
 {
     _cleanup_free_ char *url = view_web_url(api_of(rq), a->name);
-    reply_string(&rq->out, "name", a->name);
-    reply_string(&rq->out, "owner", a->owner);
-    reply_string(&rq->out, "created", a->created);
-    reply_string(&rq->out, "url", url);
+    json_add_string(&rq->out, "name", a->name);
+    json_add_string(&rq->out, "owner", a->owner);
+    json_add_string(&rq->out, "created", a->created);
+    json_add_string(&rq->out, "url", url);
 }
 
 static void add_git_url(struct request *rq, const struct app *a)
 {
     _cleanup_free_ char *git_url = view_git_url(api_of(rq)->config, a->name);
-    reply_string(&rq->out, "git_url", git_url);
+    json_add_string(&rq->out, "git_url", git_url);
 }
 
 static int apps_create(struct request *rq, struct err *err)
@@ -67,10 +67,10 @@ static int apps_create(struct request *rq, struct err *err)
     const struct app *a = mirror_get(operator_mirror(api_of(rq)->op), key, &app_schema, NULL);
     if (!a)
         return err_set(err, ERR_CONFLICT, "'%s' was destroyed again at once", name);
-    reply_open(&rq->out, NULL, '{');
+    json_add_open(&rq->out, NULL, '{');
     add_summary(rq, a);
     add_git_url(rq, a);
-    reply_close(&rq->out, '}');
+    json_add_close(&rq->out, '}');
     return 0;
 }
 
@@ -86,8 +86,8 @@ static void count_instances(struct request *rq, const char *app)
             all++;
             ready += in->state == INSTANCE_READY;
         }
-    reply_int(&rq->out, "instances", all);
-    reply_int(&rq->out, "ready", ready);
+    json_add_int(&rq->out, "instances", all);
+    json_add_int(&rq->out, "ready", ready);
 }
 
 static int apps_list(struct request *rq, struct err *err)
@@ -98,11 +98,11 @@ static int apps_list(struct request *rq, struct err *err)
     struct mirror_iter i = page_of(&p, &app_schema, NULL);
     while ((a = mirror_each(&i)) && page_item(&p, a->name)) {
         const struct release *current = view_current(api_of(rq), a->name);
-        reply_open(&rq->out, NULL, '{');
+        json_add_open(&rq->out, NULL, '{');
         add_summary(rq, a);
-        reply_int(&rq->out, "release", current ? current->number : 0);
+        json_add_int(&rq->out, "release", current ? current->number : 0);
         count_instances(rq, a->name);
-        reply_close(&rq->out, '}');
+        json_add_close(&rq->out, '}');
     }
     page_end(&p);
     return 0;
@@ -111,11 +111,11 @@ static int apps_list(struct request *rq, struct err *err)
 static void add_domains(struct request *rq, const char *app)
 {
     const struct domain *d;
-    reply_open(&rq->out, "domains", '[');
+    json_add_open(&rq->out, "domains", '[');
     for (struct mirror_iter i = mirror_of(operator_mirror(api_of(rq)->op), &domain_schema, app);
          (d = mirror_each(&i));)
-        reply_string(&rq->out, NULL, d->host);
-    reply_close(&rq->out, ']');
+        json_add_string(&rq->out, NULL, d->host);
+    json_add_close(&rq->out, ']');
 }
 
 static int apps_show(struct request *rq, struct err *err)
@@ -128,16 +128,16 @@ static int apps_show(struct request *rq, struct err *err)
     const struct release *current = view_current(api_of(rq), a->name);
     _cleanup_(counts_release) struct counts formation = {0};
     view_formation(api_of(rq), a->name, &formation);
-    reply_open(&rq->out, NULL, '{');
+    json_add_open(&rq->out, NULL, '{');
     add_summary(rq, a);
     add_git_url(rq, a);
-    reply_string(&rq->out, "branch", a->branch);
-    reply_int(&rq->out, "release", current ? current->number : 0);
+    json_add_string(&rq->out, "branch", a->branch);
+    json_add_int(&rq->out, "release", current ? current->number : 0);
     reply_counts(&rq->out, "formation", &formation);
     count_instances(rq, a->name);
-    reply_bool(&rq->out, "maintenance", d && d->maintenance);
+    json_add_bool(&rq->out, "maintenance", d && d->maintenance);
     add_domains(rq, a->name);
-    reply_close(&rq->out, '}');
+    json_add_close(&rq->out, '}');
     return 0;
 }
 
@@ -286,9 +286,9 @@ static int restart(struct request *rq, struct err *err)
     r = change_make(api_of(rq), &rq->who, "app.restart", name, wish, &w, err);
     if (r < 0)
         return r;
-    reply_open(&rq->out, NULL, '{');
-    reply_int(&rq->out, "generation", w.ret_generation);
-    reply_close(&rq->out, '}');
+    json_add_open(&rq->out, NULL, '{');
+    json_add_int(&rq->out, "generation", w.ret_generation);
+    json_add_close(&rq->out, '}');
     return 0;
 }
 
@@ -305,9 +305,9 @@ static int maintenance_set(struct request *rq, struct err *err)
                     err);
     if (r < 0)
         return r;
-    reply_open(&rq->out, NULL, '{');
-    reply_bool(&rq->out, "on", on);
-    reply_close(&rq->out, '}');
+    json_add_open(&rq->out, NULL, '{');
+    json_add_bool(&rq->out, "on", on);
+    json_add_close(&rq->out, '}');
     return 0;
 }
 

@@ -126,15 +126,15 @@ static int events_list(struct request *rq, struct err *err)
     size_t found = find_last(api_of(rq), app, n, last);
     if (request_number(rq, "follow"))
         return follow(rq, app, last, found, err);
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
+    json_add_open(&rq->out, NULL, '{');
+    json_add_open(&rq->out, "items", '[');
     for (size_t i = found; i-- > 0;) {
         _cleanup_(event_release) struct event e = {0};
         if (read_event(api_of(rq), last[i], &e, NULL) == 0)
             reply_noun(&rq->out, NULL, &event_schema, &e);
     }
-    reply_close(&rq->out, ']');
-    reply_close(&rq->out, '}');
+    json_add_close(&rq->out, ']');
+    json_add_close(&rq->out, '}');
     return 0;
 }
 

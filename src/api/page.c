@@ -4,8 +4,8 @@
 
 struct page page_begin(struct request *rq)
 {
-    reply_open(&rq->out, NULL, '{');
-    reply_open(&rq->out, "items", '[');
+    json_add_open(&rq->out, NULL, '{');
+    json_add_open(&rq->out, "items", '[');
     return (struct page){
         .rq = rq, .after = request_query(rq, "after"), .left = request_number(rq, "limit")};
 }
@@ -32,9 +32,9 @@ bool page_item(struct page *p, const char *cursor)
 
 void page_end(struct page *p)
 {
-    reply_close(&p->rq->out, ']');
+    json_add_close(&p->rq->out, ']');
     if (p->more)
-        reply_string(&p->rq->out, "next", p->last);
-    reply_close(&p->rq->out, '}');
+        json_add_string(&p->rq->out, "next", p->last);
+    json_add_close(&p->rq->out, '}');
     free(p->last);
 }

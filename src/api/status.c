@@ -29,11 +29,11 @@ static void add_gateway(struct request *rq)
     bool ok = str_eq(first, STR("ok"));
     _cleanup_free_ char *message = xstrndup(first.ptr, ok ? 0 : first.len);
     _cleanup_free_ char *hint = second.ptr ? xstrndup(second.ptr, second.len) : NULL;
-    reply_open(&rq->out, "gateway", '{');
-    reply_string(&rq->out, "state", ok ? "ok" : *message ? "failing" : "starting");
-    reply_string(&rq->out, "message", message);
-    reply_string(&rq->out, "hint", hint);
-    reply_close(&rq->out, '}');
+    json_add_open(&rq->out, "gateway", '{');
+    json_add_string(&rq->out, "state", ok ? "ok" : *message ? "failing" : "starting");
+    json_add_string(&rq->out, "message", message);
+    json_add_string(&rq->out, "hint", hint);
+    json_add_close(&rq->out, '}');
 }
 
 /* Destroyed apps of which something is left, by what the api has to do last. */
@@ -42,34 +42,34 @@ static void add_remains(struct request *rq)
     struct api *api = api_of(rq);
     _cleanup_(strv_release) struct strv apps = {0};
     remains_of(api->op, "api", &apps);
-    reply_open(&rq->out, "removing", '[');
+    json_add_open(&rq->out, "removing", '[');
     for (size_t i = 0; i < apps.n; i++) {
         _cleanup_free_ char *names = remains_wait_for(api, apps.items[i]);
-        reply_open(&rq->out, NULL, '{');
-        reply_string(&rq->out, "app", apps.items[i]);
-        reply_string(&rq->out, "waits_for", names);
-        reply_close(&rq->out, '}');
+        json_add_open(&rq->out, NULL, '{');
+        json_add_string(&rq->out, "app", apps.items[i]);
+        json_add_string(&rq->out, "waits_for", names);
+        json_add_close(&rq->out, '}');
     }
-    reply_close(&rq->out, ']');
+    json_add_close(&rq->out, ']');
 }
 
 static int status(struct request *rq, struct err *err)
 {
     (void)err;
     const struct config *c = api_of(rq)->config;
-    reply_open(&rq->out, NULL, '{');
-    reply_string(&rq->out, "version", DAVIT_VERSION);
-    reply_string(&rq->out, "user", rq->who.user);
-    reply_string(&rq->out, "role", role_names[rq->who.role]);
-    reply_string(&rq->out, "domain", c->domain);
-    reply_string(&rq->out, "listen", c->listen);
-    reply_int(&rq->out, "http_port", c->http_port);
-    reply_int(&rq->out, "https_port", c->https_port);
-    reply_int(&rq->out, "apps", count(rq, &app_schema));
-    reply_int(&rq->out, "instances", count(rq, &instance_schema));
+    json_add_open(&rq->out, NULL, '{');
+    json_add_string(&rq->out, "version", DAVIT_VERSION);
+    json_add_string(&rq->out, "user", rq->who.user);
+    json_add_string(&rq->out, "role", role_names[rq->who.role]);
+    json_add_string(&rq->out, "domain", c->domain);
+    json_add_string(&rq->out, "listen", c->listen);
+    json_add_int(&rq->out, "http_port", c->http_port);
+    json_add_int(&rq->out, "https_port", c->https_port);
+    json_add_int(&rq->out, "apps", count(rq, &app_schema));
+    json_add_int(&rq->out, "instances", count(rq, &instance_schema));
     add_gateway(rq);
     add_remains(rq);
-    reply_close(&rq->out, '}');
+    json_add_close(&rq->out, '}');
     return 0;
 }
 

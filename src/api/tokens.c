@@ -16,15 +16,15 @@ static bool mine(const struct request *rq, const struct token *t)
 static void add_token(struct buf *b, const char *hash, const struct token *t, const char *secret)
 {
     _cleanup_free_ char *id = xstrndup(hash, TOKEN_ID_LEN);
-    reply_open(b, NULL, '{');
+    json_add_open(b, NULL, '{');
     if (secret)
-        reply_string(b, "token", secret);
-    reply_string(b, "id", id);
-    reply_string(b, "user", t->user);
-    reply_string(b, "name", t->name);
-    reply_string(b, "created", t->created);
-    reply_string(b, "expires", t->expires);
-    reply_close(b, '}');
+        json_add_string(b, "token", secret);
+    json_add_string(b, "id", id);
+    json_add_string(b, "user", t->user);
+    json_add_string(b, "name", t->name);
+    json_add_string(b, "created", t->created);
+    json_add_string(b, "expires", t->expires);
+    json_add_close(b, '}');
 }
 
 static int tokens_list(struct request *rq, struct err *err)

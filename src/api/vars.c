@@ -135,10 +135,10 @@ static int config_set(struct request *rq, struct err *err)
     if (r < 0)
         return r;
     const struct config_vars *v = view_config(api_of(rq), name);
-    reply_open(&rq->out, NULL, '{');
-    reply_int(&rq->out, "release", p.ret_release);
+    json_add_open(&rq->out, NULL, '{');
+    json_add_int(&rq->out, "release", p.ret_release);
     reply_map(&rq->out, "vars", v ? &v->vars : &(struct map){0});
-    reply_close(&rq->out, '}');
+    json_add_close(&rq->out, '}');
     return 0;
 }
 

@@ -1,20 +1,6 @@
 #include "http/reply.h"
 
-#include "base/json.h"
 #include "http/internal.h"
-
-void reply_open(struct buf *b, const char *name, char bracket) { json_add_open(b, name, bracket); }
-
-void reply_close(struct buf *b, char bracket) { json_add_close(b, bracket); }
-
-void reply_string(struct buf *b, const char *name, const char *value)
-{
-    json_add_string(b, name, value);
-}
-
-void reply_int(struct buf *b, const char *name, int64_t value) { json_add_int(b, name, value); }
-
-void reply_bool(struct buf *b, const char *name, bool value) { json_add_bool(b, name, value); }
 
 void reply_noun(struct buf *b, const char *name, const struct schema *s, const void *value)
 {
@@ -30,23 +16,23 @@ void reply_noun_with(struct buf *b, const struct schema *s, const void *value, c
         return;
     b->ptr[--b->len] = '\0'; /* its closing brace */
     reply_noun(b, name, extra_schema, extra);
-    reply_close(b, '}');
+    json_add_close(b, '}');
 }
 
 void reply_map(struct buf *b, const char *name, const struct map *m)
 {
-    reply_open(b, name, '{');
+    json_add_open(b, name, '{');
     for (size_t i = 0; i < m->n; i++)
-        reply_string(b, m->items[i].name, m->items[i].value);
-    reply_close(b, '}');
+        json_add_string(b, m->items[i].name, m->items[i].value);
+    json_add_close(b, '}');
 }
 
 void reply_counts(struct buf *b, const char *name, const struct counts *c)
 {
-    reply_open(b, name, '{');
+    json_add_open(b, name, '{');
     for (size_t i = 0; i < c->n; i++)
-        reply_int(b, c->items[i].name, c->items[i].n);
-    reply_close(b, '}');
+        json_add_int(b, c->items[i].name, c->items[i].n);
+    json_add_close(b, '}');
 }
 
 /* --- sending --------------------------------------------------------------------------------- */
@@ -95,11 +81,11 @@ static void error_as_text(struct request *rq)
 static void error_as_json(struct request *rq)
 {
     rq->content_type = "application/json";
-    reply_open(&rq->out, NULL, '{');
-    reply_string(&rq->out, "code", err_code_name(rq->err.code));
-    reply_string(&rq->out, "message", rq->err.msg);
-    reply_string(&rq->out, "hint", rq->err.hint);
-    reply_close(&rq->out, '}');
+    json_add_open(&rq->out, NULL, '{');
+    json_add_string(&rq->out, "code", err_code_name(rq->err.code));
+    json_add_string(&rq->out, "message", rq->err.msg);
+    json_add_string(&rq->out, "hint", rq->err.hint);
+    json_add_close(&rq->out, '}');
     buf_addc(&rq->out, '\n');
 }
 

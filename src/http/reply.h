@@ -1,20 +1,11 @@
-/* JSON out, into a buf: fields one after the other, commas by themselves.
- *
- *     reply_open(b, NULL, '{');
- *     reply_string(b, "name", app->name);
- *     reply_int(b, "release", 3);
- *     reply_close(b, '}'); */
+/* Nouns, maps and counts as JSON, for answers. */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
 
+#include "base/json.h"
 #include "model/codec.h"
 
-/* `name` is NULL for an element of a list and for the whole. */
-void reply_open(struct buf *b, const char *name, char bracket);
-void reply_close(struct buf *b, char bracket);
-void reply_string(struct buf *b, const char *name, const char *value); /* NULL: "" */
-void reply_int(struct buf *b, const char *name, int64_t value);
-void reply_bool(struct buf *b, const char *name, bool value);
+/* As base/json.h has it: `name` is NULL for an element of a list and for the whole. */
 void reply_noun(struct buf *b, const char *name, const struct schema *s, const void *value);
 /* A noun with one more field inside; extra may be NULL. */
 void reply_noun_with(struct buf *b, const struct schema *s, const void *value, const char *name,

@@ -126,17 +126,17 @@ static void a_reply_is_valid_json(void **state)
     _cleanup_(buf_release) struct buf b = BUF_INIT;
     struct domain d = {.host = (char *)"a.example"};
     struct user u = {.name = (char *)"ann", .role = ROLE_ADMIN};
-    reply_open(&b, NULL, '{');
-    reply_string(&b, "s", "ends with {");
-    reply_string(&b, "none", NULL);
-    reply_int(&b, "n", -3);
-    reply_bool(&b, "on", true);
-    reply_open(&b, "items", '[');
+    json_add_open(&b, NULL, '{');
+    json_add_string(&b, "s", "ends with {");
+    json_add_string(&b, "none", NULL);
+    json_add_int(&b, "n", -3);
+    json_add_bool(&b, "on", true);
+    json_add_open(&b, "items", '[');
     reply_noun(&b, NULL, &domain_schema, &d);
     reply_noun_with(&b, &domain_schema, &d, "user", &user_schema, &u);
     reply_noun_with(&b, &domain_schema, &d, "user", &user_schema, NULL);
-    reply_close(&b, ']');
-    reply_close(&b, '}');
+    json_add_close(&b, ']');
+    json_add_close(&b, '}');
     assert_string_equal(b.ptr,
                         "{\"s\":\"ends with {\",\"none\":\"\",\"n\":-3,\"on\":true,\"items\":["
                         "{\"host\":\"a.example\"},"
