@@ -329,7 +329,8 @@ class Davit:
     # -- talking ------------------------------------------------------------------------------------
 
     def cli(self, *args, ok=True, **kw):
-        """stdout of `davit ARGS`; with ok=False the finished process."""
+        """stdout of `davit ARGS`, run where no checkout is; with ok=False the finished process."""
+        kw.setdefault("cwd", self.root)
         done = subprocess.run(["davit", *map(str, args)], env=self.env, capture_output=True, text=True,
                               timeout=kw.pop("timeout", 300), **kw)
         if not ok:
