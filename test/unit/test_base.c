@@ -116,6 +116,23 @@ static void buffers_hold_exactly_their_cap(void **state)
     assert_string_equal(text, "");
 }
 
+static void lists_of_texts_grow(void **state)
+{
+    (void)state;
+    _cleanup_(strv_release) struct strv v = {0};
+    char number[20];
+    for (size_t i = 0; i < 100; i++) {
+        snprintf(number, sizeof(number), "%zu", i);
+        strv_add(&v, number);
+        assert_int_equal(v.n, i + 1);
+        assert_null(v.items[v.n]);
+    }
+    for (size_t i = 0; i < 100; i++) {
+        snprintf(number, sizeof(number), "%zu", i);
+        assert_string_equal(v.items[i], number);
+    }
+}
+
 static void hex_writes_two_digits_a_byte_and_no_more(void **state)
 {
     (void)state;
@@ -313,6 +330,7 @@ int main(void)
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(buffers_stop_at_their_cap),
         cmocka_unit_test(buffers_hold_exactly_their_cap),
+        cmocka_unit_test(lists_of_texts_grow),
         cmocka_unit_test(hex_writes_two_digits_a_byte_and_no_more),
         cmocka_unit_test(a_mistyped_word_finds_the_nearest),
         cmocka_unit_test(a_log_line_has_name_level_and_text),

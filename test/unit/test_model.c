@@ -75,6 +75,19 @@ static void deep_documents_are_refused(void **state)
         STR("{\"name\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[\"}");
     assert_ok(model_decode(&app_schema, brackets_in_text, &a, &err), err);
     app_release(&a);
+    for (int levels = 30; levels < 34; levels++) {
+        _cleanup_(buf_release) struct buf nested = BUF_INIT;
+        buf_adds(&nested, "{\"name\":\"x\",\"more\":");
+        for (int i = 1; i < levels; i++)
+            buf_addc(&nested, '[');
+        for (int i = 1; i < levels; i++)
+            buf_addc(&nested, ']');
+        buf_addc(&nested, '}');
+        assert_int_equal(model_decode(&app_schema, buf_str(&nested), &a, &err),
+                         levels <= 32 ? 0 : -ERR_INVALID);
+        app_release(&a);
+        a = (struct app){0};
+    }
     _cleanup_(buf_release) struct buf wide = BUF_INIT;
     buf_adds(&wide, "{\"name\":\"x\",\"more\":[[]");
     for (int i = 0; i < 1000; i++)
@@ -108,7 +121,7 @@ static void maps_and_counts_go_both_ways(void **state)
 static void names_are_checked(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "shop", "my-shop-2"};
+    static const char *const good[] = {"a", "shop", "my-shop-2", "abcdefghijklmnopqrstuvwxyz0123"};
     static const char *const bad[] = {
         "",         "Shop", "api", "-a",  "a-",
         "a.b",      "a/b",  "1a",  "a b", "abcdefghijklmnopqrstuvwxyz01234",
@@ -126,6 +139,12 @@ static void names_are_checked(void **state)
     assert_err(host_check("localhost", NULL), ERR_INVALID);
     assert_err(host_check("Shop.example.com", NULL), ERR_INVALID);
     assert_err(host_check("a..b", NULL), ERR_INVALID);
+    for (int n = 62; n < 66; n++) {
+        char label[80];
+        snprintf(label, sizeof(label), "%.*s.example.com", n,
+                 "1234567890123456789012345678901234567890123456789012345678901234567890");
+        assert_int_equal(host_check(label, NULL), n <= 63 ? 0 : -ERR_INVALID);
+    }
     assert_err(host_check("a.*.b", NULL), ERR_INVALID);
     assert_err(host_check("a.b\n", NULL), ERR_INVALID);
 }
@@ -241,6 +260,7 @@ static void an_app_json_is_read_and_its_errors_named(void **state)
          "'scripts.dokku.postdeploy'"},
         {"{\"formation\":{\"We b\":{\"quantity\":1}}}", "field 'formation'"},
         {"{\"env\":{\"A\":{\"required\":1}}}", "'required' must be true or false"},
+        {"{\"env\":{\"A\":{\"generator\":5}}}", "field 'env.A.generator': a text is needed"},
         {"{\"healthchecks\":{\"web\":[{\"type\":\"startup\"}]}}",
          "field 'healthchecks.web[0]': exactly one of"},
         {"{\"healthchecks\":{\"web\":[{\"type\":\"x\"}]}}", "'type' must be"},
