@@ -83,7 +83,8 @@ static void leave_remains(struct change *c, const struct remains *left)
 static int destroy(struct change *c, void *arg, struct err *err)
 {
     struct end *e = arg;
-    _cleanup_free_ char *key = key_app(e->app), *below = key_below(key);
+    _cleanup_free_ char *key = key_app(e->app), *below = key_below(key),
+                        *rollouts = key_prefix(&rollout_schema, e->app);
     _cleanup_(app_release) struct app a = {0};
     int r = change_read(c, key, &app_schema, &a, err);
     if (r < 0)
@@ -94,6 +95,7 @@ static int destroy(struct change *c, void *arg, struct err *err)
     builds_of(c->api, e->app, &e->left.builds);
     change_delete(c, key);
     change_delete_prefix(c, below);
+    change_delete_prefix(c, rollouts);
     for (size_t i = 0; i < e->left.builds.n; i++) {
         _cleanup_free_ char *build = key_build(e->left.builds.items[i]), *status = key_below(build);
         change_delete(c, build);

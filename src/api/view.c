@@ -1,5 +1,7 @@
 #include "api/view.h"
 
+#include "model/names.h"
+#include "model/rollout.h"
 #include "operator/current.h"
 
 const struct app *view_app(struct api *api, const char *app)
@@ -84,11 +86,8 @@ void view_formation(struct api *api, const char *app, struct counts *ret)
 {
     const struct desired *d = view_desired(api, app);
     const struct release *r = view_current(api, app);
-    for (size_t i = 0; d && r && i < r->processes.n; i++) {
-        const struct process *p = list_at(&r->processes, const struct process, i);
-        if (!process_type_is_phase(p->type))
-            counts_set(ret, p->type, counts_get(&d->formation, p->type, p->quantity));
-    }
+    if (d && r)
+        formation_of(d, r, ret);
 }
 
 static char *url(const struct config *c, const char *host, const char *path)

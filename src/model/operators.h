@@ -29,6 +29,7 @@
 #include "model/tbl.h"
 
 #include "gateway/tbl.h"
+#include "release/tbl.h"
 #include "run/tbl.h"
 #include "builder/tbl.h"
 #include "api/tbl.h"

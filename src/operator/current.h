@@ -4,6 +4,7 @@
 #define OPERATOR_CURRENT_H
 
 #include "model/current.h"
+#include "model/rollout.h"
 #include "operator/mirror.h"
 
 struct past {
@@ -13,6 +14,15 @@ struct past {
 
 void past_release(struct past *p);
 void past_of(struct mirror *m, const char *app, struct past *ret);
+
+struct rollouts {
+    struct rollout_seen *items; /* by number */
+    size_t n;
+};
+
+void rollouts_release(struct rollouts *r);
+/* From a mirror of /rollouts/ as well. */
+void rollouts_of(struct mirror *m, const char *app, struct rollouts *ret);
 
 /* The wanted release; while nothing was ever live, the desired one even if it failed. NULL: nothing
  * was deployed. */

@@ -164,6 +164,7 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
     if ((e = member_prepare(m, err)) < 0 || (e = write_folders(&l, err)) < 0 ||
         (keep_lines && (e = tail_want(tail, err)) < 0))
         return e;
+    m->keeps_lines = keep_lines;
     return member_launch(m, err);
 }
 
@@ -184,8 +185,11 @@ void act_log(const struct actor *a, const struct member *m, const char *text)
     log_file_release(&file);
 }
 
-void act_forget_lines(const struct member *m)
+void act_forget_lines(struct member *m)
 {
+    if (!m->keeps_lines)
+        return;
+    m->keeps_lines = false;
     _cleanup_free_ char *tail = path_join(m->run_dir, "tail");
     tail_forget(tail);
 }

@@ -35,7 +35,7 @@ int act_start(struct actor *a, struct member *m, const struct release *r, const 
 void act_log(const struct actor *a, const struct member *m, const char *text);
 /* The last lines of this very instance (others may write to the same log), without their time. */
 void act_last_lines(const struct member *m, struct strv *ret);
-/* They are not wanted any more. */
-void act_forget_lines(const struct member *m);
+/* They are not wanted any more; costs nothing the second time. */
+void act_forget_lines(struct member *m);
 
 #endif

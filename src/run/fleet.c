@@ -321,6 +321,7 @@ static void adopt(struct fleet *f, const char *name)
         return;
     if (watch_status(m, &err) < 0)
         log_warning("%s", err.msg);
+    m->keeps_lines = true;
     recall(m);
     adopt_shim(m);
     read_status(m);

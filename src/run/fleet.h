@@ -30,7 +30,7 @@ struct member {
     int state_seen; /* of the record; -1: none yet */
     int64_t since;  /* mono ms of it */
     int64_t pid_seen;
-    bool told_to_stop;
+    bool told_to_stop, keeps_lines; /* the latter: its last lines may be on disk */
     int64_t kicked_pid;
     int attempts;
     int64_t attempted;

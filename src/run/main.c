@@ -26,8 +26,7 @@ struct app_pass {
     struct runner *run;
     const char *app;
     int64_t now;
-    const struct desired *desired;
-    struct past past;
+    struct rollouts rollouts;
     struct unit *units;
     struct member **members; /* beside units; NULL once removed */
     size_t n;
@@ -103,17 +102,15 @@ static void unit_of(struct runner *run, struct member *m, int64_t now, struct un
 
 static const struct release *release_of(const struct app_pass *p, int64_t number)
 {
-    for (size_t i = 0; i < p->past.n; i++)
-        if (p->past.items[i].release->number == number)
-            return p->past.items[i].release;
-    return NULL;
+    _cleanup_free_ char *key = key_release(p->app, number);
+    return mirror_get(operator_mirror(p->run->op), key, &release_schema, NULL);
 }
 
 static bool is_live(const struct app_pass *p, int64_t number)
 {
-    for (size_t i = 0; i < p->past.n; i++)
-        if (p->past.items[i].release->number == number)
-            return p->past.items[i].state == RELEASE_LIVE;
+    for (size_t i = 0; i < p->rollouts.n; i++)
+        if (p->rollouts.items[i].rollout->release == number)
+            return p->rollouts.items[i].rollout->phase == ROLLOUT_LIVE;
     return false;
 }
 
@@ -214,21 +211,6 @@ static char *rfc3339_now(void)
     return xstrdup(now);
 }
 
-static void set_release(struct app_pass *p, const struct action *a)
-{
-    _cleanup_free_ char *key = key_release_status(p->app, a->release);
-    _cleanup_(release_status_release) struct release_status s = {
-        .state = a->state, .since = rfc3339_now(), .reason = xstrdup(a->reason)};
-    if (a->state == RELEASE_FAILED && a->unit >= 0 && p->members[a->unit])
-        act_last_lines(p->members[a->unit], &s.log);
-    for (size_t i = 0; a->state == RELEASE_LIVE && i < p->n; i++)
-        if (p->members[i] && p->members[i]->release == a->release)
-            act_forget_lines(p->members[i]);
-    log_info("%s v%lld is %s%s%s", p->app, (long long)a->release, release_state_names[a->state],
-             *a->reason ? ": " : "", a->reason);
-    operator_put(p->run->op, key, &release_status_schema, &s);
-}
-
 static void kick(struct app_pass *p, const struct action *a)
 {
     struct member *m = p->members[a->unit];
@@ -242,7 +224,6 @@ static void act(struct app_pass *p, const struct action *a)
     switch (a->type) {
     case ACT_START: start(p, a); break;
     case ACT_REMOVE: remove_unit(p, a); break;
-    case ACT_RELEASE: set_release(p, a); break;
     case ACT_KICK: kick(p, a); break;
     case ACT_STOP:
         p->members[a->unit]->told_to_stop = true;
@@ -279,6 +260,7 @@ static void write_record(struct app_pass *p, struct member *m, int state)
         .release = m->release,
         .generation = m->generation,
         .state = state,
+        .node = xstrdup(operator_node(run->op)),
         .ip = xstrdup(address),
         .port = process ? process_port(process)
                 : old   ? old->port
@@ -302,6 +284,8 @@ static void write_records(struct app_pass *p)
             continue;
         if (p->plan.next[i] == INSTANCE_READY)
             m->attempts = 0;
+        if (is_live(p, m->release))
+            act_forget_lines(m);
         write_record(p, m, p->plan.next[i]);
     }
     for (size_t i = 0; i < fleet_size(p->run->fleet); i++) { /* those born in this pass */
@@ -309,6 +293,32 @@ static void write_records(struct app_pass *p)
         if (streq(m->app, p->app) && m->attempted == p->now && !record_of(p->run, m))
             write_record(p, m, INSTANCE_STARTING);
     }
+}
+
+/* Only as long as the rollout is what it is about: `release` may have changed it meanwhile, and the
+ * app may be gone. */
+static void write_status(struct app_pass *p, size_t r)
+{
+    struct mirror *mirror = operator_mirror(p->run->op);
+    const struct rollout_seen *seen = &p->rollouts.items[r];
+    struct rollout_status *now = &p->plan.status[r];
+    int failed = p->plan.failed[r];
+    if (failed >= 0 && p->members[failed])
+        act_last_lines(p->members[failed], &now->log);
+    if (seen->status && model_equal(&rollout_status_schema, seen->status, now))
+        return;
+    _cleanup_free_ char *about = key_rollout(p->app, seen->rollout->release);
+    _cleanup_free_ char *key = key_rollout_status(p->app, seen->rollout->release);
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    struct txn t = {0};
+    int64_t about_rev, rev;
+    mirror_get(mirror, about, &rollout_schema, &about_rev);
+    mirror_get(mirror, key, &rollout_status_schema, &rev);
+    model_encode(&rollout_status_schema, now, &json);
+    txn_expect(&t, about, about_rev);
+    txn_expect(&t, key, rev);
+    txn_put(&t, key, buf_str(&json), 0);
+    operator_txn(p->run->op, &t);
 }
 
 /* ---- the pass ---- */
@@ -333,13 +343,13 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
     const struct config *c = operator_config(run->op);
     struct app_pass p = {.run = run, .app = app, .now = now};
     _cleanup_free_ char *key = key_desired(app);
-    p.desired = mirror_get(operator_mirror(run->op), key, &desired_schema, NULL);
-    past_of(operator_mirror(run->op), app, &p.past);
+    rollouts_of(operator_mirror(run->op), app, &p.rollouts);
     gather_units(&p);
     struct plan_input in = {.app = app,
-                            .desired = p.desired,
-                            .releases = p.past.items,
-                            .n_releases = p.past.n,
+                            .gone =
+                                !mirror_get(operator_mirror(run->op), key, &desired_schema, NULL),
+                            .rollouts = p.rollouts.items,
+                            .n_rollouts = p.rollouts.n,
                             .units = p.units,
                             .n_units = p.n,
                             .now = now,
@@ -349,10 +359,12 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
     for (size_t i = 0; i < p.plan.n; i++)
         act(&p, &p.plan.actions[i]);
     write_records(&p);
+    for (size_t i = 0; i < p.rollouts.n; i++)
+        write_status(&p, i);
     if (p.plan.wake)
         operator_wake_at(run->op, p.plan.wake);
     plan_release_contents(&p.plan);
-    past_release(&p.past);
+    rollouts_release(&p.rollouts);
     free(p.units);
     free(p.members);
 }
@@ -364,7 +376,8 @@ static void remember_records(struct runner *run)
     const struct instance *rec;
     for (struct mirror_iter i = mirror_of(mirror, &instance_schema, NULL);
          (rec = mirror_each(&i));) {
-        if (fleet_find(run->fleet, rec->app, rec->type, rec->id))
+        if ((rec->node && *rec->node && !streq(rec->node, operator_node(run->op))) ||
+            fleet_find(run->fleet, rec->app, rec->type, rec->id))
             continue;
         struct member *m = fleet_add(run->fleet, rec->app, rec->type, rec->id);
         if (m && rec->ip)
@@ -466,12 +479,12 @@ static const struct folder folders[] = {
 
 const struct operator_desc run_operator = {
     .name = "run",
-    .what = "turns releases into instances: starts, probes, drains and stops them",
+    .what = "turns rollouts into instances: starts, probes, drains and stops them",
     .scope = SCOPE_NODE,
     .folders = folders,
     .main = run_main,
     .teardown = run_teardown,
-    .prefixes = (const char *const[]){"/apps/", "/instances/", "/remains/", NULL},
+    .prefixes = (const char *const[]){"/apps/", "/rollouts/", "/instances/", "/remains/", NULL},
     .start = begin,
     .reconcile = reconcile,
 };

@@ -1,22 +1,19 @@
-/* What to do next for one app, from what should be and what is. Pure: no clock, no files, no
- * globals.
+/* What to do next with one app's instances on this machine, from its rollouts and what is. Pure: no
+ * clock, no files, no globals.
  *
- * The release that is wanted is the desired one, unless it failed or was overtaken: then the newest
- * live one. Its instances are started beside what runs; once all of them (of every type) are ready
- * it becomes live and everything else goes. A restart (a new generation) is the same change within
- * one release. A release that is not live yet fails when one of its instances exits three times,
- * can't be started three times, does not get ready in time, or listens where nobody can reach it;
- * its instances go and the live one goes on as if nothing had been. Instances of a live release
- * are never given up: they are tried again. */
+ * A rollout's instances are started beside what runs. Once all it asks for are ready, what another
+ * generation of it left running goes; what belongs to a release without a rollout goes at once. In
+ * a rollout that is starting, an instance that exits three times, can't be started three times,
+ * does not get ready in time, or listens where nobody can reach it is a failure: it is reported,
+ * and everything stays as it is until `release` has said what follows. Instances of a live rollout
+ * are never given up: they are tried again. Which release has a rollout is `release`'s business. */
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
 
-#include "model/current.h"
+#include "model/rollout.h"
 #include "pact/status.h"
 
 enum {
-    BOOT_EXITS = 3,         /* exits before getting ready that fail a release */
-    START_ATTEMPTS = 3,     /* the same for a shim that can't start it */
     STARTS_AT_ONCE = 8,     /* instances that boot at the same time, all apps together */
     BOOTING_MS = 10 * 1000, /* … who takes longer than this makes room for others */
     REASON_MAX = 512,
@@ -60,9 +57,9 @@ struct unit {
 /* Times are time_mono_ms() unless they say otherwise. */
 struct plan_input {
     const char *app;
-    const struct desired *desired; /* NULL: the app is gone */
-    const struct release_seen *releases;
-    size_t n_releases; /* by number */
+    bool gone; /* the app was destroyed */
+    const struct rollout_seen *rollouts;
+    size_t n_rollouts; /* by number */
     const struct unit *units;
     size_t n_units;
     int64_t now;
@@ -79,11 +76,10 @@ struct plan_pool {
 void pool_take(struct plan_pool *p, uint16_t host);
 
 enum action_type {
-    ACT_START,   /* folders, spec, shim; of a unit that exists or a new one */
-    ACT_STOP,    /* SIGTERM to the shim */
-    ACT_KICK,    /* SIGUSR1 to the shim: it restarts the app */
-    ACT_REMOVE,  /* folders and record */
-    ACT_RELEASE, /* status of a release */
+    ACT_START,  /* folders, spec, shim; of a unit that exists or a new one */
+    ACT_STOP,   /* SIGTERM to the shim */
+    ACT_KICK,   /* SIGUSR1 to the shim: it restarts the app */
+    ACT_REMOVE, /* folders and record */
 };
 
 struct action {
@@ -92,22 +88,21 @@ struct action {
     const char *process;
     int64_t release, generation, index;
     uint16_t host;           /* ACT_START: its address */
-    int state;               /* ACT_RELEASE: enum release_state */
-    char reason[REASON_MAX]; /* ACT_RELEASE failed, ACT_KICK */
+    char reason[REASON_MAX]; /* ACT_KICK */
 };
 
 struct plan {
     struct action *actions;
     size_t n, size;
-    int *next;    /* a state for every unit: its record says that from now on */
+    int *next;                     /* a state for every unit: its record says that from now on */
+    struct rollout_status *status; /* for every rollout, without log lines of a new failure */
+    int *failed;                   /* for every rollout: the unit that fails it now; -1: none */
+    size_t n_rollouts;
     int64_t wake; /* plan again at the latest then; 0: only when something changes */
 };
 
 void plan_release_contents(struct plan *p);
 /* *ret is zeroed by the caller and released by plan_release_contents. */
 void plan_app(const struct plan_input *in, struct plan_pool *pool, struct plan *ret);
-
-/* How many instances of a type should run. */
-int64_t plan_quantity(const struct desired *d, const struct process *p);
 
 #endif

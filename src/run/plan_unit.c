@@ -59,11 +59,6 @@ bool unit_active(int state)
     return state == INSTANCE_STARTING || state == INSTANCE_READY || state == INSTANCE_CRASHED;
 }
 
-bool unit_is(const struct unit *u, const struct process *of, int64_t release)
-{
-    return u->release == release && streq(u->type, of->type);
-}
-
 int unit_state(const struct unit *u)
 {
     int s = u->recorded ? u->state : INSTANCE_STARTING;
@@ -122,20 +117,16 @@ void unit_start_again(struct pass *p, int i)
     p->out->next[i] = INSTANCE_STARTING;
 }
 
-void unit_start_now(struct pass *p, const struct process *of, int64_t index)
+void unit_start_new(struct pass *p, const struct rollout *r, const char *type, int64_t index)
 {
+    if (!may_start(p))
+        return;
     struct action *a = pass_act(p, ACT_START, -1);
-    a->process = of->type;
-    a->release = p->want->release->number;
-    a->generation = p->in->desired->generation;
+    a->process = type;
+    a->release = r->release;
+    a->generation = r->generation;
     a->index = index;
     a->host = pool_give(p->pool);
-}
-
-void unit_start_new(struct pass *p, const struct process *of, int64_t index)
-{
-    if (may_start(p))
-        unit_start_now(p, of, index);
 }
 
 static void stop(struct pass *p, int i)
@@ -150,14 +141,20 @@ static void stop(struct pass *p, int i)
     }
 }
 
+/* What the gateway doesn't know of gets no requests. */
+static bool serves(const struct unit *u)
+{
+    return u->alive && streq(u->type, "web") && u->recorded && u->state == INSTANCE_READY;
+}
+
 void unit_retire(struct pass *p, int i)
 {
     const struct unit *u = &p->in->units[i];
     int *next = &p->out->next[i];
     int64_t deadline = u->since + p->in->drain_ms;
-    if (!p->in->desired) {
+    if (p->in->gone) {
         stop(p, i);
-    } else if (*next == INSTANCE_READY && u->alive && streq(u->type, "web")) {
+    } else if (*next == INSTANCE_READY && serves(u)) {
         *next = INSTANCE_DRAINING;
         wake_at(p, p->in->now + p->in->drain_ms);
     } else if (*next == INSTANCE_DRAINING && u->alive && u->shim == SHIM_RUNNING &&
@@ -170,20 +167,13 @@ void unit_retire(struct pass *p, int i)
 
 /* ---- whether it will ever get ready ---- */
 
-/* The time it has to get ready: what its checks wait for on purpose does not count. */
 static int64_t boot_ms(const struct pass *p, const struct unit *u)
 {
-    int64_t ms = p->in->boot_ms;
     const struct process *of = NULL;
-    for (size_t i = 0; i < p->in->n_releases; i++)
-        if (p->in->releases[i].release->number == u->release)
-            of = release_process(p->in->releases[i].release, u->type);
-    for (size_t i = 0; of && i < of->checks.n; i++) {
-        const struct check *c = list_at(&of->checks, struct check, i);
-        if (c->type != CHECK_LIVENESS)
-            ms += (c->initial_delay + c->uptime) * 1000;
-    }
-    return ms;
+    for (size_t i = 0; i < p->in->n_rollouts; i++)
+        if (p->in->rollouts[i].release && p->in->rollouts[i].rollout->release == u->release)
+            of = release_process(p->in->rollouts[i].release, u->type);
+    return of ? process_boot_ms(of, p->in->boot_ms) : p->in->boot_ms;
 }
 
 static void too_late(const struct pass *p, const struct unit *u, char reason[REASON_MAX])
@@ -196,6 +186,13 @@ static void too_late(const struct pass *p, const struct unit *u, char reason[REA
 static bool exited_too_often(const struct unit *u)
 {
     return u->restarts + (u->shim == SHIM_CRASHED) >= BOOT_EXITS;
+}
+
+const char *unit_start_error(const struct unit *u)
+{
+    return u->attempt_error          ? u->attempt_error
+           : u->reason && *u->reason ? u->reason
+                                     : "its supervisor died";
 }
 
 bool unit_hopeless(struct pass *p, int i, char reason[REASON_MAX])
@@ -217,10 +214,7 @@ bool unit_hopeless(struct pass *p, int i, char reason[REASON_MAX])
     }
     if (!u->alive && u->attempts >= START_ATTEMPTS) {
         snprintf(reason, REASON_MAX, "%s.%lld could not be started: %s", u->type,
-                 (long long)u->index,
-                 u->attempt_error ? u->attempt_error
-                 : *why           ? why
-                                  : "its supervisor died");
+                 (long long)u->index, unit_start_error(u));
         return true;
     }
     if (p->out->next[i] == INSTANCE_READY)
@@ -263,7 +257,7 @@ static void restart_late(struct pass *p, int i)
         too_late(p, u, pass_act(p, ACT_KICK, i)->reason);
 }
 
-void unit_sustain(struct pass *p, int i)
+void unit_sustain(struct pass *p, int i, bool live)
 {
     const struct unit *u = &p->in->units[i];
     int *next = &p->out->next[i];
@@ -278,6 +272,6 @@ void unit_sustain(struct pass *p, int i)
         stop(p, i);
     else if (u->probe == PROBE_DEAD)
         restart_dead(p, i);
-    else if (p->want_state == RELEASE_LIVE || u->release != p->want->release->number)
+    else if (live)
         restart_late(p, i);
 }

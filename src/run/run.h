@@ -1,6 +1,6 @@
-/* The operator `run`: releases → instances. It starts one davit-shim per instance, watches them,
- * probes them, drives releases, and can be killed at any moment: everything it needs to go on is in
- * the store and in the instances' folders. */
+/* The operator `run`: rollouts → instances of this machine. It starts one davit-shim per instance,
+ * watches them, probes them, says how far rollouts are, and can be killed at any moment: everything
+ * it needs to go on is in the store and in the instances' folders. */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 

@@ -60,6 +60,8 @@
 #include "model/tbl/process.h"
 #include "model/tbl/release.h"
 #include "model/tbl/release_status.h"
+#include "model/tbl/rollout.h"
+#include "model/tbl/rollout_status.h"
 #include "model/tbl/domain.h"
 #include "model/tbl/build.h"
 #include "model/tbl/build_status.h"

@@ -1,0 +1,18 @@
+NOUN(rollout_type, "What there is of a process type of a rollout")
+NEEDED(rollout_type, STRING, type, "the process type")
+NEEDED(rollout_type, INT, wanted, "instances that were asked for")
+NEEDED(rollout_type, INT, ready, "how many of these are ready")
+FIELD(rollout_type, STRING, why, "what keeps one of them from getting ready")
+END(rollout_type)
+
+NOUN(rollout_status, "What the engine makes of a rollout")
+KEY(rollout_status, "/rollouts/%s/%010" PRId64 "/status", (const char *app, int64_t number), app, number)
+FIELD(rollout_status, INT, generation, "the rollout's, as this is about")
+CHOICE(rollout_status, rollout_phase, phase, "the rollout's, as this is about")
+LIST(rollout_status, rollout_type, types, "each process type that was asked for")
+FIELD(rollout_status, COUNTS, exits, "how the process types that run once ended: exit status; -1: nobody knows")
+FIELD(rollout_status, STRING, failed, "why it will never be ready; empty: nothing says so")
+FIELD(rollout_status, STRV, log, "the last log lines of what failed")
+WRITER(run, WRITES)
+WRITER(release, DELETES) /* with its rollout */
+END(rollout_status)

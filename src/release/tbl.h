@@ -1,0 +1,1 @@
+OPERATOR(release)
