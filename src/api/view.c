@@ -1,6 +1,5 @@
 #include "api/view.h"
 
-#include "model/names.h"
 #include "model/rollout.h"
 #include "operator/current.h"
 

@@ -27,7 +27,7 @@ struct fleet {
     size_t n, size;
     int inotify;
     uv_poll_t status_poll;
-    void (*changed)(void *ctx);
+    void (*changed)(void *ctx, const char *app);
     void *ctx;
 };
 
@@ -89,11 +89,13 @@ static void on_inotify(uv_poll_t *poll, int status, int events)
             at += sizeof(*e) + e->len;
             bool all = e->mask & IN_Q_OVERFLOW; /* some were lost */
             bool status_file = e->len && streq(e->name, "status");
-            for (size_t i = 0; i < f->n; i++)
-                if (all || (status_file && f->members[i]->watch == e->wd))
-                    read_status(f->members[i]);
+            for (size_t i = 0; i < f->n; i++) {
+                if (!all && !(status_file && f->members[i]->watch == e->wd))
+                    continue;
+                read_status(f->members[i]);
+                member_changed(f->members[i]);
+            }
         }
-        f->changed(f->ctx);
     }
 }
 
@@ -126,7 +128,7 @@ static void on_shim_ended(uv_poll_t *poll, int status, int events)
     m->shim = NULL;
     m->shim_pid = 0;
     read_status(m);
-    m->fleet->changed(m->fleet->ctx);
+    member_changed(m);
 }
 
 static void mind(struct member *m, int pidfd, pid_t pid)
@@ -138,6 +140,12 @@ static void mind(struct member *m, int pidfd, pid_t pid)
     uv_poll_start(&w->poll, UV_READABLE, on_shim_ended);
     m->shim = w;
     m->shim_pid = pid;
+}
+
+void member_changed(void *member)
+{
+    struct member *m = member;
+    m->fleet->changed(m->fleet->ctx, m->app);
 }
 
 bool member_alive(const struct member *m) { return m->shim != NULL; }
@@ -216,6 +224,15 @@ static size_t place(const struct fleet *f, const char *name)
             high = mid;
     }
     return low;
+}
+
+/* From "shop." to before "shop/": '/' is what follows '.'. */
+size_t fleet_of(const struct fleet *f, const char *app, size_t *ret_n)
+{
+    _cleanup_free_ char *first = xasprintf("%s.", app), *behind = xasprintf("%s/", app);
+    size_t at = place(f, first);
+    *ret_n = place(f, behind) - at;
+    return at;
 }
 
 struct member *fleet_find(const struct fleet *f, const char *app, const char *type, const char *id)
@@ -348,17 +365,23 @@ static bool is_known(void *ctx, const char *app, const char *type, const char *i
 
 bool fleet_has(const struct fleet *f, const char *app)
 {
-    for (size_t i = 0; i < f->n; i++)
-        if (streq(f->members[i]->app, app))
-            return true;
-    return disk_is_removing(&f->disk, app);
+    size_t n;
+    fleet_of(f, app, &n);
+    return n || disk_is_removing(&f->disk, app);
 }
 
 void fleet_sweep(struct fleet *f) { disk_sweep(&f->disk, is_known, f); }
 
 /* ---- life ---- */
 
-int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx), void *ctx,
+static void on_layer_removed(void *ctx)
+{
+    struct fleet *f = ctx;
+    f->changed(f->ctx, NULL);
+}
+
+int fleet_new(uv_loop_t *loop, const struct config *c,
+              void (*changed)(void *ctx, const char *app), void *ctx,
               struct fleet **ret, struct err *err)
 {
     _cleanup_free_ char *run = path_join(c->run, "instances");
@@ -368,7 +391,7 @@ int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx
                         .config = c,
                         .changed = changed,
                         .ctx = ctx,
-                        .disk = {.removed = changed, .ctx = ctx}};
+                        .disk = {.removed = on_layer_removed, .ctx = f}};
     *ret = f;
     int r = dir_make(run, 0711, err);
     if (r < 0 || (r = disk_open(&f->disk, loop, c, err)) < 0)

@@ -44,9 +44,10 @@ bool instance_id_parse(const char *id, int64_t *ret_release, int64_t *ret_genera
                        int64_t *ret_index);
 char *instance_id(int64_t release, int64_t generation, int64_t index);
 
-/* `changed` is called from the loop whenever a member differs from before. A fleet is never freed:
+/* `changed` is called from the loop whenever a member of an app differs from before, or (NULL)
+ * something else does. A fleet is never freed:
  * its handles end with the loop, the loop with the process, and what runs goes on. */
-int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx), void *ctx,
+int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx, const char *app), void *ctx,
               struct fleet **ret, struct err *err);
 /* Takes over what runs already: every folder with an instance's name. */
 int fleet_adopt(struct fleet *f, struct err *err);
@@ -60,6 +61,8 @@ bool fleet_has(const struct fleet *f, const char *app);
 
 size_t fleet_size(const struct fleet *f);
 struct member *fleet_at(const struct fleet *f, size_t i); /* in the order of names */
+/* An app's are one behind the other: *ret_n of them from the index that is returned. */
+size_t fleet_of(const struct fleet *f, const char *app, size_t *ret_n);
 struct member *fleet_find(const struct fleet *f, const char *app, const char *type, const char *id);
 /* A new one, of which nothing exists yet; NULL if `id` isn't an instance's. */
 struct member *fleet_add(struct fleet *f, const char *app, const char *type, const char *id);
@@ -70,6 +73,8 @@ void fleet_remove(struct fleet *f, struct member *m);
 int member_prepare(struct member *m, struct err *err);
 /* Starts davit-shim on its folder; it outlives us. */
 int member_launch(struct member *m, struct err *err);
+/* Calls `changed` for it. */
+void member_changed(void *member);
 /* Sends a signal to the shim that holds the lock; never to anybody else. */
 void member_signal(struct member *m, int sig);
 bool member_alive(const struct member *m);

@@ -11,7 +11,7 @@
 #include "run/plan.h"
 #include "run/spec.h"
 
-enum { REMAINS_RETRY_MS = 5000 };
+enum { REMAINS_RETRY_MS = 5000, CROWDED_MS = 100 };
 
 struct runner {
     struct op *op;
@@ -19,6 +19,7 @@ struct runner {
     struct fleet *fleet;
     uint16_t next_host;
     bool swept;
+    struct strv waiting; /* apps that have to start something when fewer boot */
 };
 
 /* One app in one pass. */
@@ -33,10 +34,13 @@ struct app_pass {
     struct plan plan;
 };
 
-static void poke(void *ctx)
+static void on_change(void *ctx, const char *app)
 {
     struct runner *run = ctx;
-    operator_poke(run->op);
+    if (app)
+        operator_touch(run->op, app);
+    else
+        operator_poke(run->op);
 }
 
 static const struct instance *record_of(struct runner *run, const struct member *m)
@@ -131,7 +135,7 @@ static void start_probe(struct app_pass *p, struct member *m, const struct proce
                              .address = address,
                              .process = process,
                              .running_ms = MAX(running, (int64_t)0)};
-    m->probe = probe_start(operator_loop(run->op), &t, poke, run);
+    m->probe = probe_start(operator_loop(run->op), &t, member_changed, m);
     m->probe_pid = m->status.pid;
 }
 
@@ -178,7 +182,7 @@ static void attempt(struct app_pass *p, struct member *m)
         m->attempt_error = xstrdup(err.msg);
         if (err.code == ERR_UNPROCESSABLE) /* no other attempt would do better */
             m->attempts = MAX(m->attempts, START_ATTEMPTS);
-        operator_poke(run->op);
+        operator_touch(run->op, p->app);
     }
 }
 
@@ -201,7 +205,7 @@ static void remove_unit(struct app_pass *p, const struct action *a)
         operator_delete(p->run->op, key);
     fleet_remove(p->run->fleet, m);
     p->members[a->unit] = NULL;
-    operator_poke(p->run->op);
+    operator_touch(p->run->op, p->app);
 }
 
 static char *rfc3339_now(void)
@@ -288,9 +292,10 @@ static void write_records(struct app_pass *p)
             act_forget_lines(m);
         write_record(p, m, p->plan.next[i]);
     }
-    for (size_t i = 0; i < fleet_size(p->run->fleet); i++) { /* those born in this pass */
+    size_t n, first = fleet_of(p->run->fleet, p->app, &n);
+    for (size_t i = first; i < first + n; i++) { /* those born in this pass */
         struct member *m = fleet_at(p->run->fleet, i);
-        if (streq(m->app, p->app) && m->attempted == p->now && !record_of(p->run, m))
+        if (m->attempted == p->now && !record_of(p->run, m))
             write_record(p, m, INSTANCE_STARTING);
     }
 }
@@ -326,12 +331,11 @@ static void write_status(struct app_pass *p, size_t r)
 static void gather_units(struct app_pass *p)
 {
     struct fleet *f = p->run->fleet;
-    p->units = xcalloc(fleet_size(f), sizeof(*p->units));
-    p->members = xcalloc(fleet_size(f), sizeof(struct member *));
-    for (size_t i = 0; i < fleet_size(f); i++) {
+    size_t n, first = fleet_of(f, p->app, &n);
+    p->units = xcalloc(n, sizeof(*p->units));
+    p->members = xcalloc(n, sizeof(struct member *));
+    for (size_t i = first; i < first + n; i++) {
         struct member *m = fleet_at(f, i);
-        if (!streq(m->app, p->app))
-            continue;
         tend_probe(p, m);
         p->members[p->n] = m;
         unit_of(p->run, m, p->now, &p->units[p->n++]);
@@ -362,19 +366,21 @@ static void reconcile_app(struct runner *run, const char *app, int64_t now, stru
     for (size_t i = 0; i < p.rollouts.n; i++)
         write_status(&p, i);
     if (p.plan.wake)
-        operator_wake_at(run->op, p.plan.wake);
+        operator_touch_at(run->op, app, p.plan.wake);
+    if (p.plan.crowded && !strv_has(&run->waiting, app))
+        strv_add(&run->waiting, app);
     plan_release_contents(&p.plan);
     rollouts_release(&p.rollouts);
     free(p.units);
     free(p.members);
 }
 
-/* Records whose instance left no trace on the machine (after a reboot). */
-static void remember_records(struct runner *run)
+/* Records whose instance left no trace on the machine (after a reboot). app NULL: of all. */
+static void remember_records(struct runner *run, const char *app)
 {
     struct mirror *mirror = operator_mirror(run->op);
     const struct instance *rec;
-    for (struct mirror_iter i = mirror_of(mirror, &instance_schema, NULL);
+    for (struct mirror_iter i = mirror_of(mirror, &instance_schema, app);
          (rec = mirror_each(&i));) {
         if ((rec->node && *rec->node && !streq(rec->node, operator_node(run->op))) ||
             fleet_find(run->fleet, rec->app, rec->type, rec->id))
@@ -383,16 +389,6 @@ static void remember_records(struct runner *run)
         if (m && rec->ip)
             m->host = network_host(rec->ip);
     }
-}
-
-static void gather_apps(struct runner *run, struct strv *ret)
-{
-    struct mirror *mirror = operator_mirror(run->op);
-    for (struct mirror_iter i = mirror_of(mirror, &desired_schema, NULL); mirror_next(&i);)
-        strv_take(ret, xstrndup(i.parts[0].ptr, i.parts[0].len));
-    for (size_t i = 0; i < fleet_size(run->fleet); i++)
-        if (!strv_has(ret, fleet_at(run->fleet, i)->app))
-            strv_add(ret, fleet_at(run->fleet, i)->app);
 }
 
 static void fill_pool(struct runner *run, int64_t now, struct plan_pool *pool)
@@ -427,20 +423,44 @@ static void remove_remains(struct runner *run)
     }
 }
 
+/* Takes over what runs already, whether the store knows of it or not. */
+static void take_stock(struct runner *run)
+{
+    remember_records(run, NULL);
+    fleet_sweep(run->fleet);
+    for (size_t i = 0; i < fleet_size(run->fleet); i++)
+        operator_touch(run->op, fleet_at(run->fleet, i)->app);
+    run->swept = true;
+}
+
+/* As many of those that wait as may start something now. */
+static void let_in(struct runner *run, int starts)
+{
+    struct strv *w = &run->waiting;
+    size_t n = MIN(w->n, (size_t)MAX(starts, 0));
+    for (size_t i = 0; i < n; i++) {
+        operator_touch(run->op, w->items[i]);
+        free(w->items[i]);
+    }
+    w->n -= n;
+    if (n)
+        memmove(w->items, w->items + n, w->n * sizeof(*w->items));
+}
+
 static void reconcile(struct op *op, void *ctx, int64_t now)
 {
     struct runner *run = ctx;
     static struct plan_pool pool; /* 8 KiB; one pass at a time */
-    _cleanup_(strv_release) struct strv apps = {0};
-    (void)op;
-    remember_records(run);
     if (!run->swept)
-        fleet_sweep(run->fleet);
-    run->swept = true;
-    gather_apps(run, &apps);
+        take_stock(run);
     fill_pool(run, now, &pool);
-    for (size_t i = 0; i < apps.n; i++)
-        reconcile_app(run, apps.items[i], now, &pool);
+    let_in(run, pool.starts);
+    for (const char *app; (app = operator_take(op));) {
+        remember_records(run, app);
+        reconcile_app(run, app, now, &pool);
+    }
+    if (run->waiting.n)
+        operator_wake_at(op, now + CROWDED_MS);
     run->next_host = pool.next;
     remove_remains(run);
 }
@@ -455,7 +475,7 @@ static int begin(struct op *op, void *ctx, struct err *err)
     random_bytes(&run->next_host, sizeof(run->next_host));
     int r = actor_init(&run->actor, c, err);
     if (r < 0 || (r = guard_start(operator_loop(op), &run->actor.network, err)) < 0 ||
-        (r = fleet_new(operator_loop(op), c, poke, run, &run->fleet, err)) < 0)
+        (r = fleet_new(operator_loop(op), c, on_change, run, &run->fleet, err)) < 0)
         return r;
     return fleet_adopt(run->fleet, err);
 }
@@ -485,6 +505,7 @@ const struct operator_desc run_operator = {
     .main = run_main,
     .teardown = run_teardown,
     .prefixes = (const char *const[]){"/apps/", "/rollouts/", "/instances/", "/remains/", NULL},
+    .subject = subject_app,
     .start = begin,
     .reconcile = reconcile,
 };

@@ -98,6 +98,7 @@ struct plan {
     struct rollout_status *status; /* for every rollout, without log lines of a new failure */
     int *failed;                   /* for every rollout: the unit that fails it now; -1: none */
     size_t n_rollouts;
+    bool crowded; /* something has to wait until fewer boot */
     int64_t wake; /* plan again at the latest then; 0: only when something changes */
 };
 

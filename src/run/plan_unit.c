@@ -100,7 +100,7 @@ static bool may_start(struct pass *p)
         p->pool->starts--;
         return true;
     }
-    wake_at(p, p->in->now + 1000);
+    p->out->crowded = true;
     return false;
 }
 
