@@ -246,7 +246,7 @@ static int read_formation(const json_t *body, const struct counts *known, struct
     {
         if (counts_get(known, type, -1) < 0)
             return unknown_type(type, known, err);
-        counts_set(ret, type, json_integer_value(n));
+        counts_set(ret, type, (int64_t)json_number_value(n));
     }
     return 0;
 }

@@ -214,7 +214,7 @@ const struct route log_routes[] = {
                 {"follow", "1: and those to come, as they come", PARAM_NUMBER, .max = 1},
                 {"process", "web.1, or web: all of a type", .kind = &(const struct text_kind){"^[A-Za-z0-9_-]{1,63}([.][1-9][0-9]{0,8})?$", 0, check_process}},
                 {"source", "only lines from there", .choices = sources},
-                {"since", "RFC 3339: only lines from then on", .kind = &(const struct text_kind){"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z$", 0, check_since}}),
+                {"since", "RFC 3339: only lines from then on", .kind = &(const struct text_kind){"^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{1,6})?Z$", 0, check_since}}),
           STREAM("text/plain")),
     {0},
 };

@@ -9,7 +9,7 @@
 
 const struct text_kind kind_app = {APP_PATTERN, APP_NAME_MAX, app_name_check},
                        kind_user = {"^[a-z][a-z0-9._@-]{0,31}$", 32, user_name_check},
-                       kind_host = {"^([*][.])?" LABEL "([.]" LABEL ")+$", 255, host_check};
+                       kind_host = {"^([*][.])?" LABEL "([.]" LABEL ")+$", HOST_MAX, host_check};
 
 static int check_number(const char *text, struct err *err)
 {
@@ -23,7 +23,7 @@ const struct param api_params[] = {
     {"user", "the user", .kind = &kind_user},
     {"host", "the host name", .kind = &kind_host},
     {"n", "the release's number",
-     .kind = &(const struct text_kind){"^v?0*[1-9][0-9]{0,8}$", 0, check_number}},
+     .kind = &(const struct text_kind){"^v?0{0,3}[1-9][0-9]{0,8}$", 0, check_number}},
     {0},
 };
 

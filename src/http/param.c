@@ -25,9 +25,9 @@ static int check_choice(const char *const *choices, const char *text, struct err
     for (size_t i = 0; choices[i]; i++) {
         if (streq(choices[i], text))
             return 0;
-        buf_addf(&known, "%s%s", i ? ", " : "", choices[i]);
+        buf_addf(&known, "%s%s", !i ? "" : choices[i + 1] ? ", " : " and ", choices[i]);
     }
-    return err_set(err, ERR_INVALID, "'%.40s' is none of %s", text, known.ptr);
+    return err_set(err, ERR_INVALID, "there is no '%.40s', only %s", text, known.ptr);
 }
 
 static int check_text(const struct param *p, const char *text, struct err *err)
@@ -47,6 +47,13 @@ int param_check_text(const struct param *p, const char *text, struct err *err)
                : check_text(p, text, err);
 }
 
+/* 3.0 is a whole number, too (JSON Schema 2020-12, validation, §6.1.1). */
+static bool is_whole(const json_t *v, double min, double max)
+{
+    double n = json_number_value(v);
+    return json_is_number(v) && n >= min && n <= max && n == (double)(int64_t)n;
+}
+
 static int check_value(const struct param *p, const json_t *v, struct err *err)
 {
     if (p->nullable && json_is_null(v))
@@ -57,8 +64,7 @@ static int check_value(const struct param *p, const json_t *v, struct err *err)
             return err_set(err, ERR_INVALID, "a string%s is needed", p->nullable ? " or null" : "");
         return check_text(p, json_string_value(v), err);
     case PARAM_NUMBER:
-        if (json_is_integer(v) && json_integer_value(v) >= p->min &&
-            json_integer_value(v) <= p->max)
+        if (is_whole(v, (double)p->min, (double)p->max))
             return 0;
         return err_set(err, ERR_INVALID, "a whole number from %lld to %lld is needed",
                        (long long)p->min, (long long)p->max);

@@ -16,7 +16,7 @@ struct text_kind {
 
 enum param_type {
     PARAM_TEXT,
-    PARAM_NUMBER, /* whole, within min…max */
+    PARAM_NUMBER, /* whole, within min…max, which a double holds exactly */
     PARAM_FLAG,   /* JSON's true or false */
 };
 

@@ -101,7 +101,7 @@ const char *body_text(const struct request *rq, const char *name)
 int64_t body_number(const struct request *rq, const char *name)
 {
     const json_t *v = json_object_get(rq->json, name);
-    return v ? json_integer_value(v) : param_find(rq->route->fields, name)->otherwise;
+    return v ? (int64_t)json_number_value(v) : param_find(rq->route->fields, name)->otherwise;
 }
 
 bool body_flag(const struct request *rq, const char *name)

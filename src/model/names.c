@@ -72,7 +72,7 @@ int host_check(const char *host, struct err *err)
     if (str_starts(rest, STR("*.")))
         rest = (struct str){rest.ptr + 2, rest.len - 2};
     size_t labels = 0;
-    bool ok = rest.len <= 253;
+    bool ok = strlen(host) <= HOST_MAX;
     while (ok && rest.ptr) {
         ok = label_ok(str_cut(&rest, '.'));
         labels++;

@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-enum { APP_NAME_MAX = 30, PROCESS_TYPE_MAX = 63, CONFIG_VARS_MAX = 32 * 1024 };
+enum { APP_NAME_MAX = 30, PROCESS_TYPE_MAX = 63, HOST_MAX = 253, CONFIG_VARS_MAX = 32 * 1024 };
 
 /* 1–30 of a–z 0–9 and inner '-', starting with a letter; not a name Davit itself uses (api, www,
  * davit, …). */
