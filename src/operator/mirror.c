@@ -11,7 +11,7 @@ struct entry {
 };
 
 struct mirror {
-    struct entry *entries; /* sorted by key */
+    struct entry **entries; /* sorted by key: few bytes move where one comes or goes */
     size_t n, size;
 };
 
@@ -26,11 +26,12 @@ static void drop_decoded(struct entry *e)
     e->schema = NULL;
 }
 
-static void entry_release(struct entry *e)
+static void entry_free(struct entry *e)
 {
     drop_decoded(e);
     free(e->key);
     free(e->value);
+    free(e);
 }
 
 void mirror_free(struct mirror *m)
@@ -38,7 +39,7 @@ void mirror_free(struct mirror *m)
     if (!m)
         return;
     for (size_t i = 0; i < m->n; i++)
-        entry_release(&m->entries[i]);
+        entry_free(m->entries[i]);
     free(m->entries);
     free(m);
 }
@@ -49,7 +50,7 @@ static size_t lower_bound(const struct mirror *m, const char *key)
     size_t low = 0, high = m->n;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (strcmp(m->entries[mid].key, key) < 0)
+        if (strcmp(m->entries[mid]->key, key) < 0)
             low = mid + 1;
         else
             high = mid;
@@ -60,13 +61,13 @@ static size_t lower_bound(const struct mirror *m, const char *key)
 static struct entry *find(struct mirror *m, const char *key)
 {
     size_t at = lower_bound(m, key);
-    return at < m->n && streq(m->entries[at].key, key) ? &m->entries[at] : NULL;
+    return at < m->n && streq(m->entries[at]->key, key) ? m->entries[at] : NULL;
 }
 
 static void remove_at(struct mirror *m, size_t at)
 {
-    entry_release(&m->entries[at]);
-    memmove(&m->entries[at], &m->entries[at + 1], (m->n - at - 1) * sizeof(*m->entries));
+    entry_free(m->entries[at]);
+    memmove(&m->entries[at], &m->entries[at + 1], (m->n - at - 1) * sizeof(struct entry *));
     m->n--;
 }
 
@@ -74,26 +75,25 @@ static struct entry *insert_at(struct mirror *m, size_t at)
 {
     if (m->n == m->size) {
         m->size = MAX(m->size * 2, (size_t)32);
-        m->entries = xrealloc(m->entries, m->size * sizeof(*m->entries));
+        m->entries = xrealloc(m->entries, m->size * sizeof(struct entry *));
     }
-    memmove(&m->entries[at + 1], &m->entries[at], (m->n - at) * sizeof(*m->entries));
+    memmove(&m->entries[at + 1], &m->entries[at], (m->n - at) * sizeof(struct entry *));
     m->n++;
-    m->entries[at] = (struct entry){0};
-    return &m->entries[at];
+    return m->entries[at] = xcalloc(1, sizeof(struct entry));
 }
 
 bool mirror_apply(struct mirror *m, struct kv *kv)
 {
     size_t at = lower_bound(m, kv->key);
-    bool there = at < m->n && streq(m->entries[at].key, kv->key);
-    if (there && m->entries[at].rev >= kv->mod_rev)
+    bool there = at < m->n && streq(m->entries[at]->key, kv->key);
+    if (there && m->entries[at]->rev >= kv->mod_rev)
         return false;
     if (!kv->value) {
         if (there)
             remove_at(m, at);
         return there;
     }
-    struct entry *e = there ? &m->entries[at] : insert_at(m, at);
+    struct entry *e = there ? m->entries[at] : insert_at(m, at);
     drop_decoded(e);
     free(e->key);
     free(e->value);
@@ -105,17 +105,33 @@ bool mirror_apply(struct mirror *m, struct kv *kv)
     return true;
 }
 
+/* Behind the last of those from `first` on that begin with the prefix. */
+static size_t end_of(const struct mirror *m, const char *prefix, size_t first)
+{
+    size_t end = first, high = m->n;
+    while (end < high) {
+        size_t mid = end + (high - end) / 2;
+        if (str_starts(str_of(m->entries[mid]->key), str_of(prefix)))
+            end = mid + 1;
+        else
+            high = mid;
+    }
+    return end;
+}
+
 void mirror_forget(struct mirror *m, const char *prefix, int64_t revision)
 {
-    size_t keep = 0;
-    for (size_t i = 0; i < m->n; i++) {
-        struct entry *e = &m->entries[i];
-        if (str_starts(str_of(e->key), str_of(prefix)) && e->rev <= revision)
-            entry_release(e);
+    size_t first = lower_bound(m, prefix), end = end_of(m, prefix, first), keep = first;
+    for (size_t i = first; i < end; i++) {
+        if (m->entries[i]->rev <= revision)
+            entry_free(m->entries[i]);
         else
-            m->entries[keep++] = *e;
+            m->entries[keep++] = m->entries[i];
     }
-    m->n = keep;
+    if (keep == end)
+        return;
+    memmove(&m->entries[keep], &m->entries[end], (m->n - end) * sizeof(struct entry *));
+    m->n -= end - keep;
 }
 
 static const void *decode(struct entry *e, const struct schema *s)
@@ -152,15 +168,8 @@ int64_t mirror_lease(struct mirror *m, const char *key, int64_t *ret_rev)
 
 struct mirror_iter mirror_iter(struct mirror *m, const char *prefix)
 {
-    size_t first = lower_bound(m, prefix), end = first, high = m->n;
-    while (end < high) {
-        size_t mid = end + (high - end) / 2;
-        if (str_starts(str_of(m->entries[mid].key), str_of(prefix)))
-            end = mid + 1;
-        else
-            high = mid;
-    }
-    return (struct mirror_iter){.mirror = m, .at = first, .end = end};
+    size_t first = lower_bound(m, prefix);
+    return (struct mirror_iter){.mirror = m, .at = first, .end = end_of(m, prefix, first)};
 }
 
 struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const char *first)
@@ -174,14 +183,14 @@ struct mirror_iter mirror_of(struct mirror *m, const struct schema *noun, const 
 void mirror_skip(struct mirror_iter *i, const char *key)
 {
     size_t at = lower_bound(i->mirror, key);
-    at += at < i->mirror->n && streq(i->mirror->entries[at].key, key);
+    at += at < i->mirror->n && streq(i->mirror->entries[at]->key, key);
     i->at = MIN(MAX(i->at, at), i->end);
 }
 
 bool mirror_next(struct mirror_iter *i)
 {
     while (i->at < MIN(i->end, i->mirror->n)) {
-        const struct entry *e = &i->mirror->entries[i->at++];
+        const struct entry *e = i->mirror->entries[i->at++];
         if (i->noun && !key_is(i->noun, e->key, i->parts))
             continue;
         i->key = e->key;
@@ -193,7 +202,7 @@ bool mirror_next(struct mirror_iter *i)
 
 const void *mirror_value(struct mirror_iter *i, const struct schema *s)
 {
-    return decode(&i->mirror->entries[i->at - 1], s);
+    return decode(i->mirror->entries[i->at - 1], s);
 }
 
 const void *mirror_each(struct mirror_iter *i)
