@@ -131,13 +131,12 @@ static int create(struct change *c, void *arg, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "the app %s was destroyed meanwhile", u->build.app);
     if (r < 0)
         return r;
-    if (!operator_lease(c->api->op)) /* we were not heard of for so long that it ended */
-        return err_set(err, ERR_UNAVAILABLE, "the api has just come back"),
-               err_hint(err, "try again");
     _cleanup_free_ char *leash = key_leash(u->build.id);
+    r = change_hold(c, leash, &leash_schema,
+                    &(struct leash){.node = (char *)operator_node(c->api->op)}, err);
+    if (r < 0)
+        return r;
     change_new(c, key, &build_schema, &u->build);
-    change_hold(c, leash, &leash_schema,
-                &(struct leash){.node = (char *)operator_node(c->api->op)});
     buf_addf(&c->detail, "%s%s%s", u->build.id, u->build.commit ? " " : "",
              u->build.commit ? u->build.commit : "");
     return 0;

@@ -29,12 +29,24 @@ void change_put(struct change *c, const char *key, const struct schema *s, const
     strv_add(&c->keys, key);
 }
 
-void change_hold(struct change *c, const char *key, const struct schema *s, const void *value)
+/* We were not heard of for so long that our lease ended; another is on its way. */
+static int no_lease(struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "the api was away from the store and is just back");
+    return err_hint(err, "try again");
+}
+
+int change_hold(struct change *c, const char *key, const struct schema *s, const void *value,
+                struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT;
+    int64_t lease = operator_lease(c->api->op);
+    if (!lease)
+        return no_lease(err);
     model_encode(s, value, &json);
-    txn_put(&c->txn, key, buf_str(&json), operator_lease(c->api->op));
+    txn_put(&c->txn, key, buf_str(&json), lease);
     strv_add(&c->keys, key);
+    return 0;
 }
 
 void change_new(struct change *c, const char *key, const struct schema *s, const void *value)
@@ -95,7 +107,7 @@ static int attempt(struct change *c, const char *what, const char *app, change_f
         audit_add(c, what, app, &next);
     r = store_txn(operator_store(c->api->op), &c->txn, &revision, err);
     if (r < 0)
-        return r;
+        return r == -ERR_NOT_FOUND ? no_lease(err) : r;
     c->api->last_event = next;
     into_mirror(c, revision);
     return 0;

@@ -32,7 +32,8 @@ int change_read(struct change *c, const char *key, const struct schema *s, void 
 void change_new(struct change *c, const char *key, const struct schema *s, const void *value);
 void change_put(struct change *c, const char *key, const struct schema *s, const void *value);
 /* Puts it for as long as this process is alive (operator_lease). */
-void change_hold(struct change *c, const char *key, const struct schema *s, const void *value);
+int change_hold(struct change *c, const char *key, const struct schema *s, const void *value,
+                struct err *err);
 void change_delete(struct change *c, const char *key);
 void change_delete_prefix(struct change *c, const char *prefix);
 

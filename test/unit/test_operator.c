@@ -318,14 +318,20 @@ static struct candidate stand(struct world *w, const char *node)
     return c;
 }
 
-static void says(const struct candidate *c, const char *expected)
+/* Its next line; valid until the next call. */
+static const char *hear(const struct candidate *c)
 {
-    char line[64] = "";
+    static char line[64];
     size_t n = 0;
     while (n < sizeof(line) - 1 && read(c->out, &line[n], 1) == 1 && line[n] != '\n')
         n++;
     line[n] = '\0';
-    assert_string_equal(line, expected);
+    return line;
+}
+
+static void says(const struct candidate *c, const char *expected)
+{
+    assert_string_equal(hear(c), expected);
 }
 
 static void order(const struct candidate *c) { assert_int_equal(write(c->in, ".", 1), 1); }
@@ -377,6 +383,24 @@ static void a_leader_that_slept_writes_nothing_more(void **state)
     end(&b, SIGTERM);
 }
 
+static void one_that_lost_its_lease_gets_another(void **state)
+{
+    struct world *w = *state;
+    struct candidate a = stand(w, "a");
+    says(&a, "leads");
+    _cleanup_(kv_release) struct kv before = {0}, after = {0};
+    assert_ok(store_get(w->store, "/leaders/tester", &before, &w->err), w->err);
+    assert_ok(store_lease_revoke(w->store, before.lease, &w->err), w->err);
+    const char *answer;
+    do /* refused until it leads again */
+        order(&a);
+    while (streq(answer = hear(&a), "conflict"));
+    assert_string_equal(answer, "written");
+    assert_ok(store_get(w->store, "/leaders/tester", &after, &w->err), w->err);
+    assert_true(after.lease && after.lease != before.lease);
+    end(&a, SIGTERM);
+}
+
 static void started_again_it_takes_over_from_its_dead_predecessor(void **state)
 {
     struct world *w = *state;
@@ -406,6 +430,7 @@ int main(int argc, char **argv)
         WORLD_TEST(a_pass_takes_what_changed_and_sees_transactions_whole),
         WORLD_TEST(a_killed_leader_is_replaced),
         WORLD_TEST(a_leader_that_slept_writes_nothing_more),
+        WORLD_TEST(one_that_lost_its_lease_gets_another),
         WORLD_TEST(started_again_it_takes_over_from_its_dead_predecessor),
         WORLD_TEST(an_operator_converges_and_sees_its_own_writes),
     };
