@@ -380,9 +380,8 @@ static void on_layer_removed(void *ctx)
     f->changed(f->ctx, NULL);
 }
 
-int fleet_new(uv_loop_t *loop, const struct config *c,
-              void (*changed)(void *ctx, const char *app), void *ctx,
-              struct fleet **ret, struct err *err)
+int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx, const char *app),
+              void *ctx, struct fleet **ret, struct err *err)
 {
     _cleanup_free_ char *run = path_join(c->run, "instances");
     struct fleet *f =

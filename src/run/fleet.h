@@ -47,8 +47,8 @@ char *instance_id(int64_t release, int64_t generation, int64_t index);
 /* `changed` is called from the loop whenever a member of an app differs from before, or (NULL)
  * something else does. A fleet is never freed:
  * its handles end with the loop, the loop with the process, and what runs goes on. */
-int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx, const char *app), void *ctx,
-              struct fleet **ret, struct err *err);
+int fleet_new(uv_loop_t *loop, const struct config *c, void (*changed)(void *ctx, const char *app),
+              void *ctx, struct fleet **ret, struct err *err);
 /* Takes over what runs already: every folder with an instance's name. */
 int fleet_adopt(struct fleet *f, struct err *err);
 
