@@ -4,6 +4,7 @@ without: a push of a one-file change until it answers, and what the operators co
 
 Goal: at most 1.05 times the push; at most 1 ms for an operator to look at one app again."""
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,8 @@ from davit import BUILD, Davit  # noqa: E402
 from live import Watcher, bench, git, push_until_live, row, summary  # noqa: E402
 from push_apps import static_app  # noqa: E402
 
-APPS, ROUNDS, WARM, CHANGES = 5000, 15, 3, 200
-OPERATORS = "gateway", "run", "builder", "api"
+APPS, ROUNDS, WARM, CHANGES, BATCHES = 5000, 15, 3, 20, 10
+OPERATORS = "gateway", "release", "run", "builder", "api"
 
 
 class Store:
@@ -70,16 +71,20 @@ def computed(davit):
 
 
 def change_one(davit, store, what):
-    """Changes one app's wishes, to and fro; returns what that cost each operator, in milliseconds a change."""
+    """Changes one app's wishes, to and fro; returns what that cost each operator, in milliseconds a change: the median of
+    batches, as housekeeping falls into some."""
     app = "changing"
     store.put([(f"/apps/{app}", {"name": app, "owner": "root"})])
     davit.cli("apps", "show", app)
-    before = computed(davit)
-    for n in range(CHANGES):
-        store.put([(f"/apps/{app}/desired", {"release": 0, "generation": n, "maintenance": n % 2 == 1})])
-        what(app, n % 2 == 1)
-    after = computed(davit)
-    return {name: (after[name] - before[name]) / CHANGES for name in OPERATORS}
+    costs = []
+    for batch in range(BATCHES):
+        before = computed(davit)
+        for n in range(batch * CHANGES, (batch + 1) * CHANGES):
+            store.put([(f"/apps/{app}/desired", {"release": 0, "generation": n, "maintenance": n % 2 == 1})])
+            what(app, n % 2 == 1)
+        after = computed(davit)
+        costs.append({name: (after[name] - before[name]) / CHANGES for name in OPERATORS})
+    return {name: statistics.median(c[name] for c in costs) for name in OPERATORS}
 
 
 def seen_by_gateway(davit):
