@@ -119,7 +119,7 @@ const struct operator_desc api_operator = {
     .folders = folders,
     .main = api_main,
     .prefixes = (const char *const[]){"/apps/", "/builds/", "/instances/", "/remains/", "/routing/",
-                                      "/stacks/", "/users/", "/tokens/", NULL},
+                                      "/gateway/", "/stacks/", "/users/", "/tokens/", NULL},
     .start = start,
     .reconcile = reconcile,
     .stop = stop,

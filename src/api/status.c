@@ -5,9 +5,6 @@
 #include "api/openapi.h"
 #include "api/remains.h"
 #include "operator/remains.h"
-#include "os/file.h"
-
-enum { STATUS_MAX = 8192 };
 
 static int64_t count(struct request *rq, const struct schema *noun)
 {
@@ -18,21 +15,17 @@ static int64_t count(struct request *rq, const struct schema *noun)
     return n;
 }
 
-/* What the gateway wrote: "ok", or why nobody is served and, in a second line, what to do. Nothing:
- * it has yet to get to it. */
+/* What the gateway of this machine says. Nothing: it has yet to get to it. */
 static void add_gateway(struct request *rq)
 {
-    _cleanup_(buf_release) struct buf text = BUF_CAP(STATUS_MAX);
-    _cleanup_free_ char *path = path_join(api_of(rq)->config->run, "gateway/status");
-    struct str rest = file_read(path, &text, NULL) < 0 ? STR("") : buf_str(&text);
-    struct str first = str_cut(&rest, '\n'), second = str_cut(&rest, '\n');
-    bool ok = str_eq(first, STR("ok"));
-    _cleanup_free_ char *message = xstrndup(first.ptr, ok ? 0 : first.len);
-    _cleanup_free_ char *hint = second.ptr ? xstrndup(second.ptr, second.len) : NULL;
+    struct op *op = api_of(rq)->op;
+    _cleanup_free_ char *key = key_gateway_status(operator_node(op));
+    const struct gateway_status *s =
+        mirror_get(operator_mirror(op), key, &gateway_status_schema, NULL);
     json_add_open(&rq->out, "gateway", '{');
-    json_add_string(&rq->out, "state", ok ? "ok" : *message ? "failing" : "starting");
-    json_add_string(&rq->out, "message", message);
-    json_add_string(&rq->out, "hint", hint);
+    json_add_string(&rq->out, "state", gateway_state_names[s ? s->state : GATEWAY_IS_STARTING]);
+    json_add_string(&rq->out, "message", s ? s->message : NULL);
+    json_add_string(&rq->out, "hint", s ? s->hint : NULL);
     json_add_close(&rq->out, '}');
 }
 

@@ -37,6 +37,21 @@ bool gateway_is_ok(const json_t *status)
     return streq(state, "ok");
 }
 
+static void name_holders(const struct cli *cli, const json_t *status, struct buf *ret)
+{
+    if (!cli->client || !cli->client->socket)
+        return;
+    name_holder(cli, status, "http_port", ret);
+    name_holder(cli, status, "https_port", ret);
+}
+
+bool gateway_is_blocked(const struct cli *cli, const json_t *status)
+{
+    _cleanup_(buf_release) struct buf holders = BUF_CAP(256);
+    name_holders(cli, status, &holders);
+    return holders.len;
+}
+
 int gateway_check(const struct cli *cli, const json_t *status, struct err *err)
 {
     _cleanup_free_ char *state = field_text(status, "gateway.state"),
@@ -45,10 +60,7 @@ int gateway_check(const struct cli *cli, const json_t *status, struct err *err)
     _cleanup_(buf_release) struct buf holders = BUF_CAP(256);
     if (!streq(state, "failing"))
         return 0;
-    if (cli->client && cli->client->socket) {
-        name_holder(cli, status, "http_port", &holders);
-        name_holder(cli, status, "https_port", &holders);
-    }
+    name_holders(cli, status, &holders);
     err_set(err, ERR_UNAVAILABLE, "the gateway: %s", message);
     return err_hint(err, "%s%s", holders.len ? holders.ptr : "", hint);
 }

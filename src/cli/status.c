@@ -54,14 +54,15 @@ static int ask(struct cli *cli, int64_t until, json_t **ret, struct err *err)
     return r;
 }
 
-/* A complaint is believed when it is still there after the gateway has had time to try again: what
- * stands there first may be of a davitd that was killed. */
+/* The gateway goes on trying, so a complaint is waited out; but not while another program has its
+ * port, seen after a moment: what is said first may be of a davitd that was killed. */
 static int await_gateway(struct cli *cli, int64_t until, json_t **status, struct err *err)
 {
     int64_t patience = MIN(time_mono_ms() + PATIENCE_MS, until);
     while (!gateway_is_ok(*status) || !gateway_answers(*status)) {
         int64_t now = time_mono_ms();
-        if (now >= patience && gateway_check(cli, *status, NULL) < 0)
+        if (gateway_check(cli, *status, NULL) < 0 &&
+            (now >= until || (now >= patience && gateway_is_blocked(cli, *status))))
             return 0;
         if (now >= until)
             return err_set(err, ERR_TIMEOUT, "the API answers, but not yet through the gateway");

@@ -33,7 +33,6 @@ struct gateway {
     uv_poll_t log_poll;
     uv_timer_t log_timer;
     uv_poll_t *master_poll, *worker_poll; /* NULL: not watched */
-    char *complaint;                      /* the last one in the status file */
 };
 
 /* --- what happens outside --------------------------------------------------------------------- */
@@ -111,22 +110,24 @@ static void watch_processes(struct gateway *g)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
-/* run/davit/gateway/status: "ok", or why nobody is served. */
+/* What stands in the store is what we say, or is said again at the next pass. */
 static void set_status(struct gateway *g, const struct err *err)
 {
-    const char *text = err ? err->msg : "ok";
-    if (g->complaint && streq(g->complaint, text))
+    struct gateway_status s = {.state = err ? GATEWAY_IS_FAILING : GATEWAY_IS_OK,
+                               .message = (char *)(err ? err->msg : ""),
+                               .hint = (char *)(err ? err->hint : "")};
+    _cleanup_free_ char *key = key_gateway_status(operator_node(g->op));
+    const struct gateway_status *old =
+        mirror_get(operator_mirror(g->op), key, &gateway_status_schema, NULL);
+    const char *said = old && old->message ? old->message : "";
+    if (old && old->state == s.state && streq(said, s.message))
         return;
-    free(g->complaint);
-    g->complaint = xstrdup(text);
-    if (err)
+    if (err && !streq(said, s.message))
         log_error("%s%s%s", err->msg, *err->hint ? ". " : "", err->hint);
-    _cleanup_(buf_release) struct buf b = BUF_INIT;
-    _cleanup_free_ char *path = path_join(g->haproxy.dir, "status");
-    buf_addf(&b, "%s\n", text);
-    if (err && *err->hint)
-        buf_addf(&b, "%s\n", err->hint);
-    file_replace(path, buf_str(&b), 0644, NULL);
+    if (operator_lease(g->op))
+        operator_hold(g->op, key, &gateway_status_schema, &s);
+    else
+        operator_wake_at(g->op, time_mono_ms() + RETRY_MS);
 }
 
 /* --- a pass ------------------------------------------------------------------------------------
@@ -253,6 +254,8 @@ static void let_go(struct gateway *g)
 
 static bool subject(const char *key, struct str *ret)
 {
+    if (key_is(&gateway_status_schema, key, NULL))
+        return false;
     if (!key_is(&app_schema, key, NULL) && !key_is(&domain_schema, key, NULL))
         return subject_app(key, ret);
     *ret = STR(EVERYTHING);
@@ -306,7 +309,6 @@ static int start(struct op *op, void *ctx, struct err *err)
     int r = haproxy_open(g->config, &g->haproxy, err);
     if (r < 0)
         return r;
-    unlinkat(g->haproxy.dir_fd, "status", 0);
     int pipe = log_pipe_for_reader(g->haproxy.dir_fd, err);
     if (pipe < 0)
         return pipe;
@@ -322,11 +324,9 @@ static int gateway_main(const struct config *c)
 {
     struct gateway g = {.config = c, .haproxy = {.dir_fd = -1, .master_fd = -1, .worker_fd = -1}};
     int status = operator_run(&gateway_operator, c, &g);
-    unlinkat(g.haproxy.dir_fd, "status", 0); /* nobody keeps it true any more */
     haproxy_close(&g.haproxy);
     router_log_free(g.log);
     state_release(&g.state);
-    free(g.complaint);
     return status;
 }
 
@@ -357,7 +357,8 @@ const struct operator_desc gateway_operator = {
     .folders = folders,
     .main = gateway_main,
     .teardown = gateway_teardown,
-    .prefixes = (const char *const[]){"/apps/", "/instances/", "/routing/", "/remains/", NULL},
+    .prefixes =
+        (const char *const[]){"/apps/", "/instances/", "/routing/", "/remains/", "/gateway/", NULL},
     .subject = subject,
     .start = start,
     .reconcile = reconcile,

@@ -51,6 +51,8 @@ bool subject_app(const char *key, struct str *ret);
  * One that lost against somebody else is dropped: the watch brings the new value and with it
  * another pass. */
 void operator_put(struct op *op, const char *key, const struct schema *s, const void *value);
+/* The same, for as long as this process is alive (operator_lease, which must be there). */
+void operator_hold(struct op *op, const char *key, const struct schema *s, const void *value);
 void operator_delete(struct op *op, const char *key);
 /* Queue a whole transaction (moved from *t) for the end of the pass, all or nothing. */
 void operator_txn(struct op *op, struct txn *t);

@@ -44,14 +44,25 @@ static int64_t mirrored_rev(struct op *op, const char *key)
     return mirror_next(&i) && streq(i.key, key) ? i.rev : 0;
 }
 
-void operator_put(struct op *op, const char *key, const struct schema *s, const void *value)
+static void put(struct op *op, const char *key, const struct schema *s, const void *value,
+                int64_t lease)
 {
     struct txn t = {0};
     _cleanup_(buf_release) struct buf json = BUF_INIT;
     model_encode(s, value, &json);
     txn_expect(&t, key, mirrored_rev(op, key));
-    txn_put(&t, key, buf_str(&json), 0);
+    txn_put(&t, key, buf_str(&json), lease);
     operator_txn(op, &t);
+}
+
+void operator_put(struct op *op, const char *key, const struct schema *s, const void *value)
+{
+    put(op, key, s, value, 0);
+}
+
+void operator_hold(struct op *op, const char *key, const struct schema *s, const void *value)
+{
+    put(op, key, s, value, operator_lease(op));
 }
 
 void operator_delete(struct op *op, const char *key)

@@ -94,15 +94,16 @@ class Gateway:
         return ("127.0.0.1", self.settings["http_port"])
 
     def start(self, wait=True):
-        (self.dir / "status").unlink(missing_ok=True)
+        if self.store:  # what one that was killed said stands until its lease ends
+            self.store.write((f"/gateway/{socket.gethostname()}", None))
         self.process = subprocess.Popen([BUILD / "src/daemon/davitd", "--root", self.root, "gateway"], env=self.env,
                                         stdout=subprocess.DEVNULL, stderr=self.output, start_new_session=True)
-        if wait:
-            wait_for(lambda: self.process.poll() is not None or self.status() == "ok", "the gateway is up")
-            assert self.process.poll() is None, self.log()
         if not self.store:
             wait_for(lambda: (self.root / "var/lib/davit/store/state.db").exists(), "a store")
             self.store = Store(self.root)
+        if wait:
+            wait_for(lambda: self.process.poll() is not None or self.status() == "ok", "the gateway is up")
+            assert self.process.poll() is None, self.log()
 
     def kill(self, sig=signal.SIGKILL):
         self.process.send_signal(sig)
@@ -112,8 +113,9 @@ class Gateway:
         return Path(self.output.name).read_text()
 
     def status(self):
-        with contextlib.suppress(FileNotFoundError):
-            return (self.dir / "status").read_text().strip()
+        """ok, or why nobody is served and what to do; None while nothing is said."""
+        said = self.store.get(f"/gateway/{socket.gethostname()}")
+        return said and (said["state"] if said["state"] == "ok" else f"{said['message']}\n{said.get('hint')}")
 
     def ask(self, command, name="haproxy.sock"):
         """What HAProxy's runtime socket answers."""

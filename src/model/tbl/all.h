@@ -68,6 +68,7 @@
 #include "model/tbl/leash.h"
 #include "model/tbl/instance.h"
 #include "model/tbl/routing.h"
+#include "model/tbl/gateway_status.h"
 #include "model/tbl/remains.h"
 #include "model/tbl/stack.h"
 #include "model/tbl/node.h"
