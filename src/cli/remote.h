@@ -5,7 +5,8 @@
 #include "cli/cli.h"
 
 /* Gives this checkout the remote `davit` of the app, a document of the API, and a way to sign in
- * there; says what to do next. ERR_EXISTS: it has one that leads elsewhere, which stays as it is. */
+ * there; says what to do next. ERR_EXISTS: it has one that leads elsewhere, which stays as it is.
+ */
 int remote_adopt(struct cli *cli, const json_t *app, struct err *err);
 
 #endif
