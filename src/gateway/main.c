@@ -357,8 +357,8 @@ const struct operator_desc gateway_operator = {
     .folders = folders,
     .main = gateway_main,
     .teardown = gateway_teardown,
-    .prefixes =
-        (const char *const[]){"/apps/", "/instances/", "/routing/", "/remains/", "/gateway/", NULL},
+    .watches = (const struct schema *const[]){&app_schema, &instance_schema, &routing_schema,
+                                              &remains_schema, &gateway_status_schema, NULL},
     .subject = subject,
     .start = start,
     .reconcile = reconcile,

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "model/config.h"
+#include "model/nouns.h"
 
 struct op;
 
@@ -47,7 +48,9 @@ struct command {
 
 struct operator_desc {
     const char *name;
-    const char *const *prefixes; /* what it watches, NULL-terminated; none within another */
+    /* Nouns it watches, NULL-terminated. It sees all that lies under their prefixes: /apps/ for any
+     * noun of an app. */
+    const struct schema *const *watches;
     /* The subject that a key is of (dirty.h), and whether it is of any: what a change of the key
      * makes dirty. NULL: nothing is; a pass looks at everything. */
     bool (*subject)(const char *key, struct str *ret);

@@ -25,7 +25,7 @@ struct op {
     struct store *store; /* to read; what is written goes through the writer */
     struct writer *writer;
     struct tenure tenure;
-    const char **prefixes; /* the descriptor's, and the leader's key; NULL-terminated */
+    struct strv prefixes; /* of the nouns it watches, none within another, and the leader's key */
     struct mirror *mirror;
     struct dirty dirty;
     struct watch *watch; /* on all prefixes: what one transaction wrote is seen in one pass */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "model/writers.h"
 #include "operator/op.h"
 
 uv_loop_t *operator_loop(struct op *op) { return &op->loop; }
@@ -76,8 +77,8 @@ static void fail(struct op *op, const char *doing, const struct err *err)
 
 void op_touch_all(struct op *op)
 {
-    for (size_t i = 0; op->prefixes[i]; i++)
-        for (struct mirror_iter k = mirror_iter(op->mirror, op->prefixes[i]); mirror_next(&k);)
+    for (size_t i = 0; i < op->prefixes.n; i++)
+        for (struct mirror_iter k = mirror_iter(op->mirror, op->prefixes.items[i]); mirror_next(&k);)
             key_changed(op, k.key);
     operator_poke(op);
 }
@@ -85,12 +86,12 @@ void op_touch_all(struct op *op)
 static int list(struct op *op, int64_t *ret_revision, struct err *err)
 {
     _cleanup_(kv_list_release) struct kv_list l = {0};
-    int r = store_list_many(op->store, op->prefixes, &l, err);
+    int r = store_list_many(op->store, (const char *const *)strv_argv(&op->prefixes), &l, err);
     if (r < 0)
         return r;
     op_touch_all(op);
-    for (size_t i = 0; op->prefixes[i]; i++)
-        mirror_forget(op->mirror, op->prefixes[i], l.revision);
+    for (size_t i = 0; i < op->prefixes.n; i++)
+        mirror_forget(op->mirror, op->prefixes.items[i], l.revision);
     for (size_t i = 0; i < l.n; i++) {
         key_changed(op, l.items[i].key);
         mirror_apply(op->mirror, &l.items[i]);
@@ -105,7 +106,7 @@ static int follow(struct op *op, struct err *err)
 {
     int64_t revision;
     int r = list(op, &revision, err);
-    if (r < 0 || (r = store_watch_many(op->store, op->prefixes, revision + 1, &op->watch, err)) < 0)
+    if (r < 0 || (r = store_watch_many(op->store, (const char *const *)strv_argv(&op->prefixes), revision + 1, &op->watch, err)) < 0)
         return err_wrap(err, "watching the store");
     uv_poll_init(&op->loop, &op->watch_poll, watch_fd(op->watch));
     op->watch_poll.data = op;
@@ -213,19 +214,43 @@ static void init_handles(struct op *op)
 
 static void init_prefixes(struct op *op)
 {
-    size_t n = 0;
-    while (op->desc->prefixes[n])
-        n++;
-    op->prefixes = xcalloc(n + 2, sizeof(*op->prefixes));
-    memcpy(op->prefixes, op->desc->prefixes, n * sizeof(*op->prefixes));
-    op->prefixes[n] = op->tenure.key;
+    for (size_t i = 0; op->desc->watches[i]; i++) {
+        _cleanup_free_ char *prefix = key_prefix(op->desc->watches[i], NULL);
+        if (!strv_has(&op->prefixes, prefix))
+            strv_add(&op->prefixes, prefix);
+    }
+    strv_add(&op->prefixes, op->tenure.key);
+}
+
+#ifdef CHECK_WRITES
+/* The end of who writes what isn't its own. */
+static void check_write(const char *who, const char *key, struct str before, struct str after)
+{
+    struct err err;
+    if (write_check(who, key, before, after, &err) < 0) {
+        log_error("%s", err.msg);
+        abort();
+    }
+}
+#endif
+
+static int open_store(struct op *op, struct store **ret, struct err *err)
+{
+    int r = store_open(op->config->store_url, ret, err);
+#ifdef CHECK_WRITES
+    if (r == 0 && !str_starts(str_of(op->desc->name), STR("fake_")))
+        store_on_write(*ret, check_write, op->desc->name);
+#endif
+    return r;
 }
 
 static int begin(struct op *op, struct err *err)
 {
-    int r = store_open(op->config->store_url, &op->store, err);
-    if (r < 0 || (r = writer_start(&op->loop, op->config->store_url, &op->writer, err)) < 0)
+    struct store *for_writer;
+    int r = open_store(op, &op->store, err);
+    if (r < 0 || (r = open_store(op, &for_writer, err)) < 0)
         return r;
+    op->writer = writer_start(&op->loop, for_writer);
     leader_init(op);
     init_prefixes(op);
     if ((r = follow(op, err)) < 0)
@@ -252,5 +277,6 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
     store_close(op.store);
     mirror_free(op.mirror);
     dirty_release(&op.dirty);
+    strv_release(&op.prefixes);
     return op.failed ? 1 : 0;
 }

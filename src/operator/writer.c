@@ -72,22 +72,17 @@ static void on_some_done(uv_async_t *async)
     } while (j);
 }
 
-int writer_start(uv_loop_t *loop, const char *url, struct writer **ret, struct err *err)
+struct writer *writer_start(uv_loop_t *loop, struct store *store)
 {
     struct writer *w = xcalloc(1, sizeof(*w));
-    int r = store_open(url, &w->store, err);
-    if (r < 0) {
-        free(w);
-        return r;
-    }
+    w->store = store;
     uv_mutex_init(&w->lock);
     uv_cond_init(&w->news);
     uv_async_init(loop, &w->some_done, on_some_done);
     w->some_done.data = w;
     if (uv_thread_create(&w->thread, run, w) < 0)
         abort();
-    *ret = w;
-    return 0;
+    return w;
 }
 
 void writer_do(struct writer *w, struct job *j)

@@ -15,7 +15,8 @@ struct job {
 
 struct writer;
 
-int writer_start(uv_loop_t *loop, const char *url, struct writer **ret, struct err *err);
+/* The store is the writer's from now on. */
+struct writer *writer_start(uv_loop_t *loop, struct store *store);
 /* The job is the writer's until `done`. */
 void writer_do(struct writer *w, struct job *j);
 /* Ends when all jobs are done. NULL is fine. */

@@ -8,6 +8,8 @@
 
 struct store {
     const struct store_ops *ops;
+    store_check_fn *check; /* NULL: none */
+    const char *who;
 };
 
 struct watch {

@@ -66,11 +66,56 @@ int store_revision(struct store *s, int64_t *ret, struct err *err)
     return s->ops->revision(s, ret, err);
 }
 
+/* --- writing --------------------------------------------------------------------------------- */
+
+void store_on_write(struct store *s, store_check_fn *check, const char *who)
+{
+    s->check = check;
+    s->who = who;
+}
+
+static bool still_as_expected(struct store *s, const struct txn *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        _cleanup_(kv_release) struct kv kv = {0};
+        if (t->ops[i].type != TXN_EXPECT)
+            continue;
+        int r = s->ops->get(s, t->ops[i].key, &kv, NULL);
+        if ((r < 0 && r != -ERR_NOT_FOUND) || kv.mod_rev != t->ops[i].mod_rev)
+            return false;
+    }
+    return true;
+}
+
+static void check_op(struct store *s, const struct txn_op *op)
+{
+    _cleanup_(kv_list_release) struct kv_list below = {0};
+    _cleanup_(kv_release) struct kv kv = {0};
+    if (op->type == TXN_DELETE_PREFIX) {
+        s->ops->list(s, (const char *const[]){op->key, NULL}, &below, NULL);
+    } else if (op->type != TXN_EXPECT) {
+        s->ops->get(s, op->key, &kv, NULL);
+        s->check(s->who, op->key, (struct str){kv.value, kv.value_len},
+                 (struct str){op->value, op->value_len});
+    }
+    for (size_t i = 0; i < below.n; i++)
+        s->check(s->who, below.items[i].key,
+                 (struct str){below.items[i].value, below.items[i].value_len}, (struct str){0});
+}
+
+static void check_writes(struct store *s, const struct txn *t)
+{
+    for (size_t i = 0; s->check && i < t->n && (i || still_as_expected(s, t)); i++)
+        check_op(s, &t->ops[i]);
+}
+
 int store_txn(struct store *s, const struct txn *t, int64_t *ret_revision, struct err *err)
 {
     int result = 0;
     int64_t revision;
     int r = txn_check(t, err);
+    if (r == 0)
+        check_writes(s, t);
     if (r == 0)
         r = s->ops->commit(s, t, 1, &result, &revision, err);
     if (r < 0 || result < 0)
@@ -88,6 +133,7 @@ int store_txn_many(struct store *s, const struct txn *txns, size_t n, int *resul
         int r = txn_check(&txns[i], err);
         if (r < 0)
             return err_wrap(err, "transaction %zu of %zu", i + 1, n);
+        check_writes(s, &txns[i]);
     }
     return s->ops->commit(s, txns, n, results, ret_revision ? ret_revision : &revision, err);
 }

@@ -83,6 +83,12 @@ void txn_put(struct txn *t, const char *key, struct str value, int64_t lease);
 void txn_delete(struct txn *t, const char *key);           /* one that is not there is fine */
 void txn_delete_prefix(struct txn *t, const char *prefix); /* every key that starts with it */
 
+/* From now on `check` is called with each write of this handle's transactions that would go through
+ * as things are, and with what it replaces: for tests of who writes what. ptr NULL: the key is not
+ * there, or deleted. */
+typedef void store_check_fn(const char *who, const char *key, struct str before, struct str after);
+void store_on_write(struct store *s, store_check_fn *check, const char *who);
+
 /* `ret_revision` may be NULL; for a transaction that changed nothing it is the current one.
  * Bad keys or values: ERR_INVALID or ERR_TOO_LARGE, before anything is written; a lease that is
  * gone: ERR_NOT_FOUND. */

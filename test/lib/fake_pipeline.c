@@ -131,9 +131,9 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
-    static const char *const prefixes[] = {"/apps/", "/builds/", NULL};
+    static const struct schema *const watches[] = {&app_schema, &build_schema, NULL};
     static const struct operator_desc desc = {
-        .name = "fake_pipeline", .prefixes = prefixes, .reconcile = reconcile};
+        .name = "fake_pipeline", .watches = watches, .reconcile = reconcile};
     struct config c;
     struct err err;
     _cleanup_free_ char *settings = xasprintf("store = %s\n", argv[1]);

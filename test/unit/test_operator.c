@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "model/nouns.h"
 #include "operator/dirty.h"
@@ -124,13 +125,40 @@ static void put(struct world *w, const char *key, const char *value)
     assert_ok(store_txn(w->store, &t, NULL, &w->err), w->err);
 }
 
+static void write_anothers(struct op *op, void *ctx, int64_t now)
+{
+    (void)ctx;
+    (void)now;
+    operator_put(op, "/apps/x/desired", &desired_schema, &(struct desired){.release = 1});
+}
+
+static void an_operator_that_writes_what_is_not_its_own_aborts(void **state)
+{
+    struct world *w = *state;
+    pid_t child = fork();
+    if (!child) {
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(1);
+        static const struct schema *const watches[] = {&app_schema, NULL};
+        struct operator_desc d = {
+            .name = "gateway", .watches = watches, .reconcile = write_anothers};
+        operator_run(&d, &w->config, NULL);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 static void an_operator_converges_and_sees_its_own_writes(void **state)
 {
     struct world *w = *state;
     put(w, "/apps/x/desired", "{\"release\":0,\"generation\":0}");
-    static const char *const prefixes[] = {"/apps/", "/instances/", NULL};
+    static const struct schema *const watches[] = {&app_schema, &instance_schema, NULL};
     struct operator_desc d = {
-        .name = "count", .prefixes = prefixes, .start = count_start, .reconcile = count_reconcile};
+        .name = "api", .watches = watches, .start = count_start, .reconcile = count_reconcile};
     struct counter c = {0};
     assert_int_equal(operator_run(&d, &w->config, &c), 0);
     assert_true(c.started);
@@ -232,11 +260,9 @@ static void note_taken(struct op *op, void *ctx, int64_t now)
 static void a_pass_takes_what_changed_and_sees_transactions_whole(void **state)
 {
     struct world *w = *state;
-    static const char *const prefixes[] = {"/instances/", "/apps/", NULL};
-    struct operator_desc d = {.name = "pairs",
-                              .prefixes = prefixes,
-                              .subject = subject_and_write,
-                              .reconcile = note_taken};
+    static const struct schema *const watches[] = {&instance_schema, &app_schema, NULL};
+    struct operator_desc d = {
+        .name = "pairs", .watches = watches, .subject = subject_and_write, .reconcile = note_taken};
     pass_world = (struct pass_world){.world = w, .taken = BUF_INIT};
     put(w, "/apps/a/desired", "{\"release\":0,\"generation\":0}");
     put(w, "/instances/a/web/1", "{}");
@@ -433,6 +459,7 @@ int main(int argc, char **argv)
         WORLD_TEST(one_that_lost_its_lease_gets_another),
         WORLD_TEST(started_again_it_takes_over_from_its_dead_predecessor),
         WORLD_TEST(an_operator_converges_and_sees_its_own_writes),
+        WORLD_TEST(an_operator_that_writes_what_is_not_its_own_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
