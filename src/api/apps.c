@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "api/apps.h"
+#include "base/array.h"
 #include "api/change.h"
 #include "api/routes.h"
 #include "api/remains.h"
@@ -180,12 +181,9 @@ static int ps_list(struct request *rq, struct err *err)
     struct page p = page_begin(rq);
     for (struct mirror_iter i =
              mirror_of(operator_mirror(api_of(rq)->op), &instance_schema, a->name);
-         (in = mirror_each(&i));) {
-        if (p.after && !is_behind(in, p.after))
-            continue;
-        all = xrealloc(all, (n + 1) * sizeof(struct instance *));
-        all[n++] = in;
-    }
+         (in = mirror_each(&i));)
+        if (!p.after || is_behind(in, p.after))
+            *array_add(all, n) = in;
     if (n)
         qsort(all, n, sizeof(struct instance *), by_type_and_index);
     for (size_t i = 0; i < n; i++) {

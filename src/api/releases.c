@@ -1,6 +1,7 @@
 /* Releases: list, show, rollback. */
 #include "api/releases.h"
 
+#include "base/array.h"
 #include "api/routes.h"
 #include "http/reply.h"
 #include "api/view.h"
@@ -27,10 +28,8 @@ static const struct release **all_releases(struct api *api, const char *app, siz
     const struct release **all = NULL, *r;
     size_t n = 0;
     for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &release_schema, app);
-         (r = mirror_each(&i));) {
-        all = xrealloc(all, (n + 1) * sizeof(*all));
-        all[n++] = r;
-    }
+         (r = mirror_each(&i));)
+        *array_add(all, n) = r;
     if (n)
         qsort(all, n, sizeof(*all), by_number_down);
     *ret_n = n;

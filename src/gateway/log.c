@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "gateway/logline.h"
 #include "log/file.h"
@@ -49,7 +50,7 @@ struct router_log {
     bool (*exists)(void *ctx, struct str app);
     void *ctx;
     struct sink *sinks;
-    size_t n, room;
+    size_t n;
     size_t last; /* the one written to last: lines of an app come in runs */
     struct buf partial;
 };
@@ -97,12 +98,7 @@ static struct sink *sink_of(struct router_log *l, struct str app)
     }
     if (!l->exists(l->ctx, app))
         return NULL;
-    if (l->n == l->room) {
-        l->room = MAX(2 * l->room, (size_t)8);
-        l->sinks = xrealloc(l->sinks, l->room * sizeof(*l->sinks));
-    }
-    l->n++;
-    struct sink *s = &l->sinks[l->last];
+    struct sink *s = array_add(l->sinks, l->n);
     *s = (struct sink){.app = xstrndup(app.ptr, app.len), .pending = BUF_CAP(16 * CHUNK)};
     s->path = path_join(l->config->log, "%s/router.log", s->app);
     log_file_init(&s->file, s->path, true, l->config->log_file_max << 20, l->config->log_files);

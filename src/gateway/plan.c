@@ -1,3 +1,4 @@
+#include "base/array.h"
 #include "gateway/rows.h"
 
 /* What is worked out on the way: which backend of the pool each app has. */
@@ -22,12 +23,7 @@ struct planner {
 
 static struct action *add(struct planner *p, enum action_type type)
 {
-    struct plan *plan = p->plan;
-    if (plan->n == plan->size) {
-        plan->size = MAX(2 * plan->size, (size_t)16);
-        plan->actions = xrealloc(plan->actions, plan->size * sizeof(*plan->actions));
-    }
-    struct action *a = &plan->actions[plan->n++];
+    struct action *a = array_add(p->plan->actions, p->plan->n);
     *a = (struct action){.type = type};
     return a;
 }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/array.h"
 #include "base/time.h"
 #include "os/file.h"
 
@@ -106,10 +107,8 @@ int runtime_processes(struct haproxy *h, pid_t *ret_master, pid_t *ret_worker, s
             take_reloads(h, line);
         } else if ((pid = process_line(line, "worker")) && !old)
             worker = pid;
-        else if (pid) {
-            h->former = xrealloc(h->former, (h->n_former + 1) * sizeof(*h->former));
-            h->former[h->n_former++] = pid;
-        }
+        else if (pid)
+            *array_add(h->former, h->n_former) = pid;
     }
     if (!master || !worker)
         return err_set(err, ERR_UNAVAILABLE, "HAProxy's master has no worker");

@@ -1,5 +1,7 @@
 #include "gateway/state.h"
 
+#include "base/array.h"
+
 const char *const action_names[] = {
 #define X(name, text) text,
     ACTION_TYPES(X)
@@ -8,17 +10,14 @@ const char *const action_names[] = {
 
 /* --- tables ---------------------------------------------------------------------------------- */
 
+static int compare_row(const void *key, const void *row)
+{
+    return strcmp(key, ((const struct row *)row)->key);
+}
+
 static size_t row_at(const struct table *t, const char *key)
 {
-    size_t low = 0, high = t->n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (strcmp(t->rows[mid].key, key) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return array_place(t->rows, t->n, sizeof(*t->rows), key, compare_row);
 }
 
 static bool row_is(const struct table *t, size_t at, const char *key)
@@ -40,13 +39,7 @@ void table_set(struct table *t, const char *key, const char *value)
         t->rows[at].value = xstrdup(value);
         return;
     }
-    if (t->n == t->size) {
-        t->size = MAX(2 * t->size, (size_t)16);
-        t->rows = xrealloc(t->rows, t->size * sizeof(*t->rows));
-    }
-    memmove(&t->rows[at + 1], &t->rows[at], (t->n - at) * sizeof(*t->rows));
-    t->rows[at] = (struct row){xstrdup(key), xstrdup(value)};
-    t->n++;
+    *array_insert(t->rows, t->n, at) = (struct row){xstrdup(key), xstrdup(value)};
 }
 
 void table_delete(struct table *t, const char *key)
@@ -56,8 +49,7 @@ void table_delete(struct table *t, const char *key)
         return;
     free(t->rows[at].key);
     free(t->rows[at].value);
-    memmove(&t->rows[at], &t->rows[at + 1], (t->n - at - 1) * sizeof(*t->rows));
-    t->n--;
+    array_remove(t->rows, t->n, at);
 }
 
 static void table_release(struct table *t)
@@ -71,45 +63,38 @@ static void table_release(struct table *t)
 
 /* --- servers --------------------------------------------------------------------------------- */
 
-static int compare_server(const struct server *s, const char *backend, const char *name)
+static int compare_server(const void *key, const void *server)
 {
-    int r = strcmp(s->backend, backend);
-    return r ? r : strcmp(s->name, name);
+    const struct server *a = key, *b = server;
+    int r = strcmp(a->backend, b->backend);
+    return r ? r : strcmp(a->name, b->name);
 }
 
 static size_t server_at(const struct state *s, const char *backend, const char *name)
 {
-    size_t low = 0, high = s->n_servers;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (compare_server(&s->servers[mid], backend, name) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    const struct server key = {.backend = (char *)backend, .name = (char *)name};
+    return array_place(s->servers, s->n_servers, sizeof(*s->servers), &key, compare_server);
+}
+
+static bool server_is(const struct state *s, size_t at, const char *backend, const char *name)
+{
+    return at < s->n_servers && streq(s->servers[at].backend, backend) &&
+           streq(s->servers[at].name, name);
 }
 
 struct server *state_server(const struct state *s, const char *backend, const char *name)
 {
     size_t at = server_at(s, backend, name);
-    return at < s->n_servers && !compare_server(&s->servers[at], backend, name) ? &s->servers[at]
-                                                                                : NULL;
+    return server_is(s, at, backend, name) ? &s->servers[at] : NULL;
 }
 
 struct server *state_add_server(struct state *s, const char *backend, const char *name,
                                 const char *address)
 {
     size_t at = server_at(s, backend, name);
-    if (at < s->n_servers && !compare_server(&s->servers[at], backend, name))
+    if (server_is(s, at, backend, name))
         return &s->servers[at];
-    if (s->n_servers == s->size_servers) {
-        s->size_servers = MAX(2 * s->size_servers, (size_t)16);
-        s->servers = xrealloc(s->servers, s->size_servers * sizeof(*s->servers));
-    }
-    struct server *new = &s->servers[at];
-    memmove(new + 1, new, (s->n_servers - at) * sizeof(*new));
-    s->n_servers++;
+    struct server *new = array_insert(s->servers, s->n_servers, at);
     *new = (struct server){.backend = xstrdup(backend),
                            .name = xstrdup(name),
                            .address = xstrdup(address),
@@ -130,8 +115,7 @@ void state_delete_server(struct state *s, const char *backend, const char *name)
     if (!old)
         return;
     server_release(old);
-    s->n_servers--;
-    memmove(old, old + 1, (size_t)(&s->servers[s->n_servers] - old) * sizeof(*old));
+    array_remove(s->servers, s->n_servers, (size_t)(old - s->servers));
 }
 
 size_t state_servers_of(const struct state *s, const char *backend, size_t *ret_n)

@@ -22,7 +22,7 @@ struct table {
     struct row {
         char *key, *value;
     } * rows; /* sorted by key */
-    size_t n, size;
+    size_t n;
 };
 
 struct server {
@@ -37,7 +37,7 @@ struct server {
 struct state {
     struct table tables[TABLES];
     struct server *servers; /* sorted by backend, then name */
-    size_t n_servers, size_servers;
+    size_t n_servers;
     size_t pool; /* backends there are */
 };
 
@@ -91,7 +91,7 @@ struct action {
 
 struct plan {
     struct action *actions; /* in the order they are to be done */
-    size_t n, size;
+    size_t n;
 };
 
 void plan_release(struct plan *p);

@@ -1,5 +1,6 @@
 #include "gateway/wanted.h"
 
+#include "base/array.h"
 #include "gateway/state.h"
 
 static int compare_apps(const void *a, const void *b)
@@ -42,21 +43,25 @@ static int compare_text(struct str a, const char *b)
     return r ? r : (a.len > n) - (a.len < n);
 }
 
+static int compare_app_name(const void *name, const void *app)
+{
+    return compare_text(*(const struct str *)name, ((const struct want_app *)app)->name);
+}
+
+static int compare_instance_app(const void *app, const void *instance)
+{
+    return compare_text(*(const struct str *)app, ((const struct want_instance *)instance)->app);
+}
+
 const struct want_instance *wanted_instances(const struct wanted *w, struct str app, size_t *ret)
 {
-    size_t low = 0, high = w->n_instances;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (compare_text(app, w->instances[mid].app) > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    size_t end = low;
+    size_t first = array_place(w->instances, w->n_instances, sizeof(*w->instances), &app,
+                               compare_instance_app),
+           end = first;
     while (end < w->n_instances && !compare_text(app, w->instances[end].app))
         end++;
-    *ret = end - low;
-    return low < end ? &w->instances[low] : NULL;
+    *ret = end - first;
+    return first < end ? &w->instances[first] : NULL;
 }
 
 const struct want_instance *wanted_instance(const struct wanted *w, const char *server)
@@ -75,16 +80,6 @@ const struct want_instance *wanted_instance(const struct wanted *w, const char *
 
 bool wanted_has_app(const struct wanted *w, struct str name)
 {
-    size_t low = 0, high = w->n_apps;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = compare_text(name, w->apps[mid].name);
-        if (!order)
-            return true;
-        if (order > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return false;
+    size_t at = array_place(w->apps, w->n_apps, sizeof(*w->apps), &name, compare_app_name);
+    return at < w->n_apps && !compare_text(name, w->apps[at].name);
 }

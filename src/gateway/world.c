@@ -2,14 +2,9 @@
 
 #include <arpa/inet.h>
 
+#include "base/array.h"
 #include "base/time.h"
 #include "model/names.h"
-
-#define GROW(array, n)                                                                             \
-    ({                                                                                             \
-        (array) = xrealloc((array), ((n) + 1) * sizeof(*(array)));                                 \
-        &(array)[(n)++];                                                                           \
-    })
 
 static void add_app(struct world *w, struct mirror *m, const struct app *app)
 {
@@ -17,7 +12,7 @@ static void add_app(struct world *w, struct mirror *m, const struct app *app)
         return;
     _cleanup_free_ char *key = key_desired(app->name);
     const struct desired *d = mirror_get(m, key, &desired_schema, NULL);
-    *GROW(w->wanted.apps, w->wanted.n_apps) =
+    *array_add(w->wanted.apps, w->wanted.n_apps) =
         (struct want_app){.name = app->name, .maintenance = d && d->maintenance};
 }
 
@@ -26,7 +21,7 @@ static void add_host(struct world *w, struct str app, const struct domain *d)
     if (!d || !d->host || host_check(d->host, NULL) < 0)
         return;
     strv_addf(&w->names, "%.*s", (int)app.len, app.ptr);
-    *GROW(w->wanted.hosts, w->wanted.n_hosts) =
+    *array_add(w->wanted.hosts, w->wanted.n_hosts) =
         (struct want_host){.host = d->host, .app = w->names.items[w->names.n - 1]};
 }
 
@@ -40,7 +35,7 @@ static void add_instance(struct world *w, const struct instance *i)
 {
     if (!i || !i->type || !streq(i->type, "web") || !i->app || !i->id || strpbrk(i->id, " \t\n;:/"))
         return;
-    *GROW(w->wanted.instances, w->wanted.n_instances) = (struct want_instance){
+    *array_add(w->wanted.instances, w->wanted.n_instances) = (struct want_instance){
         .app = i->app,
         .id = i->id,
         .ip = is_address(i->ip) ? i->ip : NULL,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "base/array.h"
 #include "image/beneath.h"
 #include "image/internal.h"
 #include "image/stream.h"
@@ -27,7 +28,7 @@ struct bundle {
     int fd; /* of the folder or the tar */
     bool folder;
     struct member *members; /* of the tar, in its order; the last of a name counts */
-    size_t n, size;
+    size_t n;
 };
 
 void bundle_close(struct bundle *b)
@@ -83,11 +84,7 @@ static int add_member(struct bundle *b, struct archive *a, struct archive_entry 
     int r = path_clean(path, &name, err);
     if (r < 0)
         return r;
-    if (b->n == b->size) {
-        b->size = MAX(b->size * 2, (size_t)64);
-        b->members = xrealloc(b->members, b->size * sizeof(*b->members));
-    }
-    struct member *m = &b->members[b->n++];
+    struct member *m = array_add(b->members, b->n);
     *m = (struct member){.offset = archive_filter_bytes(a, 0),
                          .size = (uint64_t)archive_entry_size(e),
                          .name = buf_take(&name)};

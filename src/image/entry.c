@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "base/array.h"
 #include "image/recipe.h"
 #include "os/file.h"
 
@@ -101,11 +102,7 @@ static int set_meta(struct unpack *u, int fd, struct archive_entry *e, struct er
 
 static void remember_folder(struct unpack *u, struct archive_entry *e)
 {
-    if (u->folders_n == u->folders_size) {
-        u->folders_size = MAX(u->folders_size * 2, (size_t)64);
-        u->folders = xrealloc(u->folders, u->folders_size * sizeof(*u->folders));
-    }
-    u->folders[u->folders_n++] = (struct folder_time){xstrdup(u->path.ptr), time_of(e)};
+    *array_add(u->folders, u->folders_n) = (struct folder_time){xstrdup(u->path.ptr), time_of(e)};
 }
 
 static int make_folder(struct unpack *u, struct archive_entry *e, struct err *err)

@@ -29,7 +29,7 @@ struct unpack {
     uint64_t entries, bytes;
     struct buf path, target; /* of the entry, clean */
     struct folder_time *folders;
-    size_t folders_n, folders_size;
+    size_t folders_n;
     const void *current; /* the stream's block that libarchive has, and its length */
     size_t current_len;
     bool last_block_zero;  /* the stream before it ends in 512 zeros */

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "image/beneath.h"
 
 enum { CHUNK = 128 << 10, RAW_MAX = 1 << 20 };
@@ -22,7 +23,7 @@ struct recipe {
     uint64_t at;    /* bytes of tar so far */
     struct buf raw; /* those of them not yet written */
     struct expected *files;
-    size_t first, n, size; /* files[first] … files[n - 1] are still to come */
+    size_t first, n; /* files[first] … files[n - 1] are still to come */
 };
 
 /* libarchive's failure to write or read a recipe: ours to name. */
@@ -73,11 +74,7 @@ void recipe_expect(struct recipe *r, uint64_t offset, uint64_t len, const char *
 {
     if (r->first == r->n)
         r->first = r->n = 0;
-    if (r->n == r->size) {
-        r->size = MAX(r->size * 2, (size_t)16);
-        r->files = xrealloc(r->files, r->size * sizeof(*r->files));
-    }
-    r->files[r->n++] = (struct expected){offset, len, xstrdup(path)};
+    *array_add(r->files, r->n) = (struct expected){offset, len, xstrdup(path)};
 }
 
 static int put(struct recipe *r, const void *data, size_t n, struct err *err)

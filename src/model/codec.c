@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "base/array.h"
+
 enum { DEPTH_MAX = 32, DOCUMENT_MAX = 1 << 20 };
 
 /* --- maps, counts and lists ----------------------------------------------------------------- */
@@ -30,8 +32,7 @@ void map_set(struct map *m, const char *name, const char *value)
         p->value = xstrdup(value);
         return;
     }
-    m->items = xrealloc(m->items, (m->n + 1) * sizeof(*m->items));
-    m->items[m->n++] = (struct pair){xstrdup(name), xstrdup(value)};
+    *array_add(m->items, m->n) = (struct pair){xstrdup(name), xstrdup(value)};
 }
 
 bool map_unset(struct map *m, const char *name)
@@ -41,9 +42,7 @@ bool map_unset(struct map *m, const char *name)
         return false;
     free(p->name);
     free(p->value);
-    size_t after = (size_t)(m->items + m->n - (p + 1));
-    memmove(p, p + 1, after * sizeof(*p));
-    m->n--;
+    array_remove(m->items, m->n, (size_t)(p - m->items));
     return true;
 }
 
@@ -78,8 +77,7 @@ void counts_set(struct counts *c, const char *name, int64_t n)
             c->items[i].n = n;
             return;
         }
-    c->items = xrealloc(c->items, (c->n + 1) * sizeof(*c->items));
-    c->items[c->n++] = (struct count){xstrdup(name), n};
+    *array_add(c->items, c->n) = (struct count){xstrdup(name), n};
 }
 
 void counts_release(struct counts *c)
@@ -92,10 +90,8 @@ void counts_release(struct counts *c)
 
 void *list_add(struct list *l, size_t size)
 {
-    l->items = xrealloc(l->items, (l->n + 1) * size);
-    void *item = (char *)l->items + l->n++ * size;
-    memset(item, 0, size);
-    return item;
+    l->items = array_open(l->items, l->n, l->n, size);
+    return memset((char *)l->items + l->n++ * size, 0, size);
 }
 
 /* --- decoding ------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "operator/current.h"
 
+#include "base/array.h"
 #include "base/mem.h"
 
 void past_release(struct past *p) { free(p->items); }
@@ -7,7 +8,6 @@ void past_release(struct past *p) { free(p->items); }
 void past_of(struct mirror *m, const char *app, struct past *ret)
 {
     _cleanup_free_ char *prefix = key_prefix(&release_schema, app);
-    size_t size = 0;
     for (struct mirror_iter i = mirror_iter(m, prefix); mirror_next(&i);) {
         if (key_is(&release_status_schema, i.key, NULL)) {
             const struct release_status *s = mirror_value(&i, &release_status_schema);
@@ -18,11 +18,7 @@ void past_of(struct mirror *m, const char *app, struct past *ret)
         const struct release *r = mirror_value(&i, &release_schema);
         if (!r)
             continue;
-        if (ret->n == size) {
-            size = MAX(size * 2, (size_t)8);
-            ret->items = xrealloc(ret->items, size * sizeof(*ret->items));
-        }
-        ret->items[ret->n++] = (struct release_seen){.release = r};
+        *array_add(ret->items, ret->n) = (struct release_seen){.release = r};
     }
 }
 

@@ -1,5 +1,6 @@
 #include "operator/dirty.h"
 
+#include "base/array.h"
 #include "base/mem.h"
 
 struct subject {
@@ -16,39 +17,22 @@ void dirty_release(struct dirty *d)
     *d = (struct dirty){0};
 }
 
-static int compare(struct str name, const char *other)
+static int compare(const void *name, const void *subject)
 {
-    int r = strncmp(name.ptr, other, name.len);
-    return r ? r : -(other[name.len] != '\0');
-}
-
-/* Where the name is, or belongs. */
-static size_t place(const struct dirty *d, struct str name)
-{
-    size_t low = 0, high = d->n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (compare(name, d->items[mid].name) > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    const struct str *s = name;
+    const char *other = ((const struct subject *)subject)->name;
+    int r = strncmp(s->ptr, other, s->len);
+    return r ? r : -(other[s->len] != '\0');
 }
 
 static struct subject *subject(struct dirty *d, struct str name)
 {
-    size_t at = place(d, name);
-    if (at < d->n && compare(name, d->items[at].name) == 0)
+    size_t at = array_place(d->items, d->n, sizeof(*d->items), &name, compare);
+    if (at < d->n && compare(&name, &d->items[at]) == 0)
         return &d->items[at];
-    if (d->n == d->size) {
-        d->size = MAX(2 * d->size, (size_t)16);
-        d->items = xrealloc(d->items, d->size * sizeof(*d->items));
-    }
-    memmove(&d->items[at + 1], &d->items[at], (d->n - at) * sizeof(*d->items));
-    d->n++;
     d->next += at < d->next;
-    d->items[at] = (struct subject){.name = xstrndup(name.ptr, name.len), .at = INT64_MAX};
+    *array_insert(d->items, d->n, at) =
+        (struct subject){.name = xstrndup(name.ptr, name.len), .at = INT64_MAX};
     return &d->items[at];
 }
 

@@ -10,7 +10,7 @@
 
 struct dirty {
     struct subject *items; /* sorted by name: the dirty, the waiting and the taken ones */
-    size_t n, size, next;  /* next: where dirty_take goes on */
+    size_t n, next;        /* next: where dirty_take goes on */
 };
 
 void dirty_release(struct dirty *d);

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/array.h"
 #include "base/str.h"
 
 /* Several requests, sent as one datagram and answered each by one acknowledgement. */
@@ -334,8 +335,7 @@ int netlink_routes(int nl, const char *except, struct netlink_address **ret, siz
             }
             if (!route_network(h, index, &to))
                 continue;
-            *ret = xrealloc(*ret, (*ret_n + 1) * sizeof(to));
-            (*ret)[(*ret_n)++] = to;
+            *array_add(*ret, *ret_n) = to;
         }
     }
 }

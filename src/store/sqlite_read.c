@@ -1,6 +1,7 @@
 /* The SQLite backend: its statements and errors, and reading. */
 #include <errno.h>
 
+#include "base/array.h"
 #include "store/sqlite.h"
 
 static const char *const statements[] = {
@@ -120,19 +121,14 @@ int sqlite_get(struct store *store, const char *key, struct kv *ret, struct err 
     return 0;
 }
 
-static int list_rows(struct sqlite_store *s, const char *prefix, struct kv_list *l, size_t *size,
-                     struct err *err)
+static int list_rows(struct sqlite_store *s, const char *prefix, struct kv_list *l, struct err *err)
 {
     _cleanup_free_ char *end = prefix_end(prefix);
     int r;
     bind_text(s, SQL_LIST, 1, prefix);
     bind_text(s, SQL_LIST, 2, end);
     while ((r = sql_step(s, SQL_LIST, err)) > 0) {
-        if (l->n == *size) {
-            *size = MAX(2 * *size, (size_t)16);
-            l->items = xrealloc(l->items, *size * sizeof(*l->items));
-        }
-        sql_row_kv(s, SQL_LIST, &l->items[l->n++]);
+        sql_row_kv(s, SQL_LIST, array_add(l->items, l->n));
     }
     return r;
 }
@@ -154,14 +150,13 @@ int sqlite_list(struct store *store, const char *const *prefixes, struct kv_list
     struct sqlite_store *s = (struct sqlite_store *)store;
     _cleanup_(kv_list_release) struct kv_list l = {0};
     int64_t newest = 0;
-    size_t size = 0;
     sqlite_lease_settle(s);
     int r = sql_run(s, SQL_BEGIN_READ, err);
     if (r < 0)
         return r;
     r = sql_integer(s, SQL_NEWEST, &newest, err);
     for (size_t i = 0; r == 0 && prefixes[i]; i++)
-        r = list_rows(s, prefixes[i], &l, &size, err);
+        r = list_rows(s, prefixes[i], &l, err);
     sql_run(s, SQL_COMMIT, NULL); /* ends a read: nothing there can fail */
     if (r < 0)
         return r;

@@ -74,7 +74,7 @@ int store_revision(struct store *s, int64_t *ret, struct err *err);
  */
 struct txn {
     struct txn_op *ops;
-    size_t n, size;
+    size_t n;
 };
 
 void txn_release(struct txn *t);

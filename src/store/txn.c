@@ -1,4 +1,5 @@
 /* Building transactions, and the rules that hold for every backend. */
+#include "base/array.h"
 #include "store/backend.h"
 
 void txn_release(struct txn *t)
@@ -13,11 +14,7 @@ void txn_release(struct txn *t)
 
 static struct txn_op *add(struct txn *t, enum txn_op_type type, const char *key)
 {
-    if (t->n == t->size) {
-        t->size = t->size ? 2 * t->size : 4;
-        t->ops = xrealloc(t->ops, t->size * sizeof(*t->ops));
-    }
-    struct txn_op *op = &t->ops[t->n++];
+    struct txn_op *op = array_add(t->ops, t->n);
     *op = (struct txn_op){.type = type, .key = xstrdup(key)};
     return op;
 }

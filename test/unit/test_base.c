@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -24,6 +25,41 @@ static void errors_keep_context_and_hint(void **state)
     assert_int_equal(err_code_from_name("nonsense"), ERR_INTERNAL);
     assert_int_equal(err_code_http(ERR_NOT_FOUND), 404);
     assert_int_equal(err_code_exit(ERR_USAGE), 2);
+}
+
+static int compare_ints(const void *key, const void *element)
+{
+    return *(const int *)key - *(const int *)element;
+}
+
+static void arrays_stay_sorted_as_they_grow_and_shrink(void **state)
+{
+    (void)state;
+    int *items = NULL;
+    size_t n = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 1000; i++) {
+            int value = i * 379 % 1000;
+            size_t at = array_place(items, n, sizeof(*items), &value, compare_ints);
+            *array_insert(items, n, at) = value;
+        }
+        assert_int_equal(n, 1000);
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(items[i], i);
+        const int beyond = 1000;
+        assert_int_equal(array_place(items, n, sizeof(*items), &beyond, compare_ints), n);
+        while (n > 3)
+            array_remove(items, n, 1);
+        assert_int_equal(items[0], 0);
+        assert_int_equal(items[1], 998);
+        assert_int_equal(items[2], 999);
+        n = 0;
+    }
+    for (int i = 0; i < 20; i++)
+        *array_add(items, n) = i;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(items[i], i);
+    free(items);
 }
 
 static void long_errors_are_cut_not_overrun(void **state)
@@ -326,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_keep_context_and_hint),
         cmocka_unit_test(long_errors_are_cut_not_overrun),
+        cmocka_unit_test(arrays_stay_sorted_as_they_grow_and_shrink),
         cmocka_unit_test(errors_nobody_looks_at),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(buffers_stop_at_their_cap),

@@ -1,5 +1,7 @@
 #include "git/hook/refs.h"
 
+#include "base/array.h"
+
 struct ref {
     struct str old, new, name;
     struct str branch; /* ptr NULL: not a branch */
@@ -48,8 +50,7 @@ static int parse(struct str lines, struct push *ret, struct err *err)
             r.branch = (struct str){r.name.ptr + 11, r.name.len - 11};
         if (ret->n == REFS_MAX)
             return err_set(err, ERR_TOO_LARGE, "more than %d refs in one push", REFS_MAX);
-        ret->refs = xrealloc(ret->refs, (ret->n + 1) * sizeof(*ret->refs));
-        ret->refs[ret->n++] = r;
+        *array_add(ret->refs, ret->n) = r;
     }
     return 0;
 }
