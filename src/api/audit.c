@@ -1,18 +1,8 @@
 #include "api/audit.h"
 
-#include <nettle/sha2.h>
+#include "base/digest.h"
 
 enum { DROPPED_AT_ONCE = 100 };
-
-static void sha256_hex(struct str text, char ret[65])
-{
-    struct sha256_ctx ctx;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&ctx);
-    sha256_update(&ctx, text.len, (const uint8_t *)text.ptr);
-    sha256_digest(&ctx, sizeof(digest), digest);
-    hex_encode(digest, sizeof(digest), ret);
-}
 
 static int event_at(struct store *s, int64_t number, struct event_head *ret, struct err *err)
 {

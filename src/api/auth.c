@@ -1,26 +1,18 @@
 #include "api/auth.h"
 
 #include <nettle/base64.h>
-#include <nettle/sha2.h>
 #include <pwd.h>
 #include <strings.h>
 #include <sys/socket.h>
 
 #include "http/request.h"
+#include "base/digest.h"
 #include "base/time.h"
 #include "model/names.h"
 
 enum { AUTHORIZATION_MAX = 4096 };
 
-void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1])
-{
-    struct sha256_ctx ctx;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&ctx);
-    sha256_update(&ctx, token.len, (const uint8_t *)token.ptr);
-    sha256_digest(&ctx, sizeof(digest), digest);
-    hex_encode(digest, sizeof(digest), ret);
-}
+void token_hash(struct str token, char ret[TOKEN_HASH_LEN + 1]) { sha256_hex(token, ret); }
 
 /* base64(user:password) → password */
 static char *password_of(const char *text)
@@ -70,8 +62,7 @@ static int role_of(struct api *api, const char *user, enum role *ret, struct err
 
 static bool has_expired(const struct token *t)
 {
-    char now[TIME_TEXT_LEN + 1];
-    time_rfc3339(time_wall_us(), now);
+    _cleanup_free_ char *now = time_now_text();
     return t->expires && *t->expires && strcmp(t->expires, now) <= 0;
 }
 

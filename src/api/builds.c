@@ -148,9 +148,7 @@ static int builds_create(struct request *rq, struct err *err)
     struct upload *u = rq->state;
     if (u->archive && !u->size)
         return err_set(err, ERR_INVALID, "the source is empty; a tar of it is needed");
-    char now[TIME_TEXT_LEN + 1];
-    time_rfc3339(time_wall_us(), now);
-    u->build.created = xstrdup(now);
+    u->build.created = time_now_text();
     int r = change_make(api_of(rq), &rq->who, "build.create", u->build.app, create, u, err);
     if (r < 0)
         return r;
@@ -264,45 +262,13 @@ static int cancel(struct change *c, void *arg, struct err *err)
 void build_cancel(struct api *api, const char *id)
 {
     const struct build *b = view_build(api, id);
-    if (!b || view_build_finished(view_build_status(api, id)))
+    if (!b || build_is_finished(view_build_status(api, id)))
         return;
     struct err err;
     _cleanup_free_ char *app = xstrdup(b->app), *own_id = xstrdup(id);
     int r = change_make(api, &identity_davit, "build.cancel", app, cancel, own_id, &err);
     if (r < 0 && r != -ERR_NOT_FOUND)
         log_error("cancelling build %s: %s", own_id, err.msg);
-}
-
-static void list_finished(struct api *api, const char *app, struct strv *ret)
-{
-    const struct build *b;
-    for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
-         (b = mirror_each(&i));)
-        if (streq(b->app, app) && view_build_finished(view_build_status(api, b->id)))
-            strv_add(ret, b->id);
-}
-
-static int forget(struct change *c, void *arg, struct err *err)
-{
-    (void)err;
-    const char *id = arg;
-    _cleanup_free_ char *key = key_build(id), *below = key_below(key);
-    change_delete(c, key);
-    change_delete_prefix(c, below);
-    return 0;
-}
-
-void builds_collect(struct api *api, const char *app)
-{
-    _cleanup_(strv_release) struct strv ids = {0};
-    list_finished(api, app, &ids);
-    for (size_t i = 0; i + BUILDS_KEPT < ids.n; i++) {
-        struct err err;
-        _cleanup_free_ char *dir = build_folder(api->config, ids.items[i]);
-        if (change_make(api, &identity_davit, NULL, app, forget, ids.items[i], &err) < 0 ||
-            dir_remove(dir, &err) < 0)
-            log_warning("forgetting build %s: %s", ids.items[i], err.msg);
-    }
 }
 
 /* --- the deploy branch ----------------------------------------------------------------------- */

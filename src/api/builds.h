@@ -1,4 +1,4 @@
-/* Builds as the API sees them: made, followed, cancelled, forgotten. */
+/* Builds as the API sees them: made, followed, cancelled. */
 #ifndef API_BUILDS_H
 #define API_BUILDS_H
 
@@ -10,8 +10,6 @@ char *build_folder(const struct config *c, const char *id); /* the caller's */
 char *build_id_new(void);
 /* Asks for its end; nothing if it has ended. */
 void build_cancel(struct api *api, const char *id);
-/* Forgets finished builds of the app beyond the newest BUILDS_KEPT, with their folders. */
-void builds_collect(struct api *api, const char *app);
 
 /* The first branch whose push was built becomes the deploy branch; later calls change nothing. */
 void app_settle_branch(struct api *api, const char *app, const char *branch);
@@ -19,7 +17,5 @@ void app_settle_branch(struct api *api, const char *app, const char *branch);
 /* In follow.c. The build's output, and with `release` what becomes of its release too. leash: the
  * end of the connection cancels the build. */
 void build_follow(struct request *rq, const char *id, bool release, bool leash);
-
-enum { BUILDS_KEPT = 20 };
 
 #endif

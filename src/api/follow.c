@@ -95,7 +95,7 @@ static const struct build *build_ahead(struct follower *f)
     for (struct mirror_iter i = mirror_of(operator_mirror(api->op), &build_schema, NULL);
          (b = mirror_each(&i));)
         if (streq(b->app, f->app) && strcmp(b->id, f->build) < 0 &&
-            !view_build_finished(view_build_status(api, b->id)))
+            !build_is_finished(view_build_status(api, b->id)))
             return b;
     return NULL;
 }
@@ -113,7 +113,7 @@ static size_t others_ahead(struct follower *f, size_t *ret_apps)
             continue;
         const struct build_status *s = view_build_status(api, b->id);
         bool runs = s && s->state == BUILD_RUNNING;
-        if (view_build_finished(s) || (!runs && (b->cancel || strcmp(b->id, f->build) > 0)))
+        if (build_is_finished(s) || (!runs && (b->cancel || strcmp(b->id, f->build) > 0)))
             continue;
         n++;
         if (!strv_has(&apps, b->app))
@@ -159,7 +159,7 @@ static void step_build(struct follower *f)
     struct api *api = api_of(f->stream.rq);
     /* In this order: what the build said last is there before its end is. */
     const struct build_status *s = view_build_status(api, f->build);
-    bool finished = view_build_finished(s);
+    bool finished = build_is_finished(s);
     if (s && s->state == BUILD_RUNNING)
         say_begun(f);
     if (!take_output(f))
@@ -355,8 +355,6 @@ static void release(struct stream *s)
     log_tail_free(f->phase);
     if (f->leash && !s->finished)
         build_cancel(api, f->build);
-    if (f->leash)
-        builds_collect(api, f->app);
     free(f->app);
     free(f->build);
     free(f->branch);

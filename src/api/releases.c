@@ -2,9 +2,11 @@
 #include "api/releases.h"
 
 #include "base/array.h"
+#include "base/digest.h"
 #include "api/routes.h"
 #include "http/reply.h"
 #include "api/view.h"
+#include "model/current.h"
 #include "os/file.h"
 
 /* --- list, show ------------------------------------------------------------------------------ */
@@ -93,13 +95,11 @@ static int releases_show(struct request *rq, struct err *err)
 
 /* --- a new one of an old one ----------------------------------------------------------------- */
 
-/* Manifests are blobs of the image store: <state>/images/blobs/sha256/HEX. */
 static bool image_is_there(const struct config *c, const char *digest)
 {
-    const char *hex = strchr(digest, ':');
-    if (!hex || !path_is_component(hex + 1))
+    if (!digest_valid(digest))
         return false;
-    _cleanup_free_ char *path = path_join(c->state, "images/blobs/sha256/%s", hex + 1);
+    _cleanup_free_ char *blob = digest_blob(digest), *path = path_join(c->images, "%s", blob);
     return path_exists(path);
 }
 
@@ -126,7 +126,7 @@ int release_copy(struct change *c, const struct release_from *from, int64_t *ret
                         (int)c->api->config->retain_releases);
     }
     struct release new = old; /* borrows what it doesn't replace */
-    new.number = d.release + 1;
+    new.number = release_next(&d);
     new.created = c->now;
     new.by = c->who->user;
     new.description = (char *)from->description;

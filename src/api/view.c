@@ -66,11 +66,6 @@ const struct build_status *view_build_status(struct api *api, const char *id)
     return mirror_get(operator_mirror(api->op), key, &build_status_schema, NULL);
 }
 
-bool view_build_finished(const struct build_status *s)
-{
-    return s && s->state != BUILD_QUEUED && s->state != BUILD_RUNNING;
-}
-
 const struct release *view_current(struct api *api, const char *app)
 {
     return current_release(operator_mirror(api->op), app);

@@ -15,7 +15,6 @@ const struct release_status *view_release_status(struct api *api, const char *ap
 bool view_is_routed(struct api *api, const char *app, int64_t n);
 const struct build *view_build(struct api *api, const char *id);
 const struct build_status *view_build_status(struct api *api, const char *id);
-bool view_build_finished(const struct build_status *s); /* NULL: no */
 /* What is current (model/current.h); NULL: nothing was deployed, or there are no variables. */
 const struct release *view_current(struct api *api, const char *app);
 const struct config_vars *view_config(struct api *api, const char *app);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/mem.h"
+
 int64_t time_mono_ms(void)
 {
     struct timespec t;
@@ -33,6 +35,13 @@ void time_rfc3339(int64_t wall_us, char ret[TIME_TEXT_LEN + 1])
     struct tm tm;
     gmtime_r(&s, &tm);
     strftime(ret, TIME_TEXT_LEN + 1, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+char *time_now_text(void)
+{
+    char text[TIME_TEXT_LEN + 1];
+    time_rfc3339(time_wall_us(), text);
+    return xstrdup(text);
 }
 
 int64_t time_parse(const char *text)

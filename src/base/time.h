@@ -15,6 +15,8 @@ enum { TIME_TEXT_LEN = 32 };
 void time_log_text(int64_t wall_us, char ret[TIME_TEXT_LEN + 1]);
 /* 2026-09-16T15:13:46Z (RFC 3339), the form in the API and the store. */
 void time_rfc3339(int64_t wall_us, char ret[TIME_TEXT_LEN + 1]);
+/* Now in that form, the caller's. */
+char *time_now_text(void);
 /* Parses either of the two forms above; -1 if it is neither. */
 int64_t time_parse(const char *text);
 

@@ -117,7 +117,7 @@ static void keep_builds(struct op *op, struct chores *ret)
         _cleanup_free_ char *key = key_build(ids.items[i]), *skey = key_build_status(ids.items[i]);
         const struct build *b = mirror_get(m, key, &build_schema, NULL);
         const struct build_status *s = mirror_get(m, skey, &build_status_schema, NULL);
-        bool open = !s || s->state == BUILD_QUEUED || s->state == BUILD_RUNNING;
+        bool open = !build_is_finished(s);
         int64_t n = b ? counts_get(&seen, b->app, 0) : 0;
         bool keep = b && (open || (n < BUILDS_KEPT && strv_has(&ret->apps, b->app)));
         if (keep)

@@ -336,7 +336,6 @@ static void reconcile(struct op *op, void *ctx, int64_t now)
 static int start(struct op *op, void *ctx, struct err *err)
 {
     struct builder *b = ctx;
-    _cleanup_free_ char *dir = path_join(b->config->state, "images");
     b->op = op;
     b->chores_due = time_mono_ms() + HOUSEKEEPING_DELAY_MS;
     b->chores_again = true;
@@ -344,7 +343,7 @@ static int start(struct op *op, void *ctx, struct err *err)
     int r = firewall_set(b->config, err);
     if (r < 0)
         return r;
-    r = image_store_open(dir, (uid_t)b->config->uid_base, &b->images, err);
+    r = image_store_open(b->config->images, (uid_t)b->config->uid_base, &b->images, err);
     if (r < 0)
         return r;
     _cleanup_free_ char *authfile = path_join(b->config->etc, "registries.json");
@@ -378,7 +377,7 @@ static int builder_main(const struct config *c)
 }
 
 static const struct folder folders[] = {
-    {BELOW(state), "images", 0711, OWNER_ROOT},
+    {BELOW(images), NULL, 0711, OWNER_ROOT},
     {BELOW(cache), "build", 0711, OWNER_ROOT},
     {BELOW(run), "build", 0755, OWNER_ROOT}, /* before anybody else can take the name */
     {0},

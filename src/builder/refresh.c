@@ -153,14 +153,12 @@ static void forget_names(const struct stacks *s)
 /* What the list says of one stack; `failed`: all that was made is dropped again. */
 static void tell(const struct round *round, struct stack *stack, const struct err *failed)
 {
-    char now[TIME_TEXT_LEN + 1];
     size_t i = recipe_index(stack->name);
     if (i == n_recipes || !recipes[i].packages)
         return;
     const struct fate *fate = &round->fates[i];
-    time_rfc3339(time_wall_us(), now);
     if (fate->looked || (fate->renewed && !failed))
-        stack->checked = xstrdup(now);
+        stack->checked = time_now_text();
     if (!failed)
         return;
     for (size_t k = 0; k < fate->updates.n; k++)

@@ -232,8 +232,7 @@ int builder_stacks(const struct config *c, bool anew, struct err *err)
     _cleanup_(image_store_closep) struct image_store *images = NULL;
     _cleanup_(output_close) struct output out = {.fd = -1};
     _cleanup_(strv_release) struct strv layers = {0};
-    _cleanup_free_ char *dir = path_join(c->state, "images");
-    int r = image_store_open(dir, (uid_t)c->uid_base, &images, err);
+    int r = image_store_open(c->images, (uid_t)c->uid_base, &images, err);
     output_to(&out, fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
     struct stacks s = stacks_of(c, images, NULL, &out);
     if (!r)

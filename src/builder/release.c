@@ -3,24 +3,6 @@
 #include "base/time.h"
 #include "operator/current.h"
 
-static int64_t newest_release(struct mirror *m, const char *app)
-{
-    int64_t newest = 0;
-    for (struct mirror_iter i = mirror_of(m, &release_schema, app); mirror_next(&i);) {
-        uint64_t n;
-        if (str_to_u64(i.parts[1], 1, INT64_MAX, &n, NULL) == 0)
-            newest = MAX(newest, (int64_t)n);
-    }
-    return newest;
-}
-
-static char *now_text(void)
-{
-    char text[TIME_TEXT_LEN + 1];
-    time_rfc3339(time_wall_us(), text);
-    return xstrdup(text);
-}
-
 static void put(struct txn *t, const char *key, int64_t rev, const struct schema *s,
                 const void *value)
 {
@@ -52,7 +34,7 @@ void build_state_put(struct op *op, const char *id, enum build_state state, cons
 {
     struct txn t = {0};
     _cleanup_(build_status_release) struct build_status s = {
-        .state = (int)state, .since = now_text(), .error = error ? xstrdup(error) : NULL};
+        .state = (int)state, .since = time_now_text(), .error = error ? xstrdup(error) : NULL};
     put_status(op, &t, id, &s);
     operator_txn(op, &t);
 }
@@ -74,7 +56,7 @@ static int64_t put_config(struct op *op, struct txn *t, const struct build *b,
     int64_t newest;
     const struct config_vars *now = current_config(operator_mirror(op), b->app, &newest);
     _cleanup_(config_vars_release) struct config_vars next = {
-        .number = newest + 1, .created = now_text(), .by = b->by ? xstrdup(b->by) : NULL};
+        .number = newest + 1, .created = time_now_text(), .by = b->by ? xstrdup(b->by) : NULL};
     bool any = false;
     if (now)
         map_copy(&next.vars, &now->vars);
@@ -96,7 +78,7 @@ static void put_release(struct op *op, struct txn *t, const struct build *b,
 {
     _cleanup_(release_release) struct release release = {
         .number = number,
-        .created = now_text(),
+        .created = time_now_text(),
         .by = b->by ? xstrdup(b->by) : NULL,
         .description = describe(b),
         .image = xstrdup(r->image),
@@ -118,9 +100,9 @@ static void commit_success(struct op *op, const struct build *b, const struct jo
         return build_state_put(op, b->id, BUILD_FAILED, "the app was destroyed");
     _cleanup_(desired_release) struct desired next = {0};
     model_copy(&desired_schema, now, &next);
-    next.release = MAX(now->release, newest_release(operator_mirror(op), b->app)) + 1;
+    next.release = release_next(now);
     _cleanup_(build_status_release) struct build_status s = {.state = BUILD_SUCCEEDED,
-                                                             .since = now_text(),
+                                                             .since = time_now_text(),
                                                              .image = xstrdup(r->image),
                                                              .release = next.release};
     struct txn t = {0};

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <nettle/sha2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+#include "base/digest.h"
 
 enum { DEPTH_MAX = 64 };
 
@@ -153,13 +154,6 @@ static int add_entry(struct sha256_ctx *h, int dir, const char *name, int depth,
     return add_content(h, fd, name, err);
 }
 
-static void finish(struct sha256_ctx *h, char ret[HASH_LEN + 1])
-{
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_digest(h, sizeof(digest), digest);
-    hex_encode(digest, sizeof(digest), ret);
-}
-
 int tree_hash(const char *dir, const char *path, char ret[HASH_LEN + 1], struct err *err)
 {
     struct err own;
@@ -177,7 +171,7 @@ int tree_hash(const char *dir, const char *path, char ret[HASH_LEN + 1], struct 
     sha256_init(&h);
     int r = add_entry(&h, base, path, DEPTH_MAX, err ? err : &own);
     if (!r)
-        finish(&h, ret);
+        sha256_finish_hex(&h, ret);
     return r;
 }
 
@@ -203,5 +197,5 @@ void text_hash(struct str s, char ret[HASH_LEN + 1])
     struct sha256_ctx h;
     sha256_init(&h);
     sha256_update(&h, s.len, (const uint8_t *)s.ptr);
-    finish(&h, ret);
+    sha256_finish_hex(&h, ret);
 }

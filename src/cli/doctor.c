@@ -104,19 +104,6 @@ static void check_namespaces(struct report *r)
         seccomp ? "there" : "not there");
 }
 
-static bool on_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    struct str rest = str_of(path && *path ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
-    while (rest.ptr) {
-        struct str dir = str_cut(&rest, ':');
-        _cleanup_free_ char *file = xasprintf("%.*s/%s", (int)dir.len, dir.ptr, program);
-        if (access(file, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Several operators may need the same: it is told once. */
 static void check_programs(struct report *r)
 {
@@ -133,7 +120,7 @@ static void check_programs(struct report *r)
             first++;
         if (first < i)
             continue;
-        bool there = on_path(all[i].program);
+        _cleanup_free_ char *there = program_find(all[i].program);
         say(r, there ? FINE : PROBLEM, all[i].program, hint, "%s",
             there ? "installed" : "not installed");
     }

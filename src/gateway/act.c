@@ -10,12 +10,10 @@ static void tell_drained(struct op *op, const struct action *a)
     if (!now || now->state != INSTANCE_DRAINING)
         return;
     _cleanup_(instance_release) struct instance drained = {0};
-    char since[TIME_TEXT_LEN + 1];
     model_copy(&instance_schema, now, &drained);
     drained.state = INSTANCE_DRAINED;
-    time_rfc3339(time_wall_us(), since);
     free(drained.since);
-    drained.since = xstrdup(since);
+    drained.since = time_now_text();
     operator_put(op, key, &instance_schema, &drained);
     log_info("%s %s: drained", a->name, a->value);
 }

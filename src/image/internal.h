@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "image/digest.h"
+#include "base/digest.h"
 #include "image/image.h"
 
 /* The ids an instance's user namespace has: uid_base … uid_base + 65535. */

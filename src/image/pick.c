@@ -48,7 +48,7 @@ static int load_blob(struct bundle *b, const json_t *descriptor, size_t max, str
     int r = digest_check(digest, "a descriptor", err);
     if (r < 0)
         return r;
-    _cleanup_free_ char *name = xasprintf("blobs/sha256/%s", digest_hex(digest));
+    _cleanup_free_ char *name = digest_blob(digest);
     char found[DIGEST_LEN + 1];
     if ((r = bundle_read(b, name, max, ret, err)) < 0)
         return r;
@@ -155,7 +155,7 @@ static int read_manifest(struct bundle *b, const json_t *manifest, struct picked
         const char *digest = get(json_array_get(layers, i), "digest");
         r = digest_check(digest, "a layer", err);
         if (!r)
-            r = add_layer(ret, xasprintf("blobs/sha256/%s", digest_hex(digest)), digest, err);
+            r = add_layer(ret, digest_blob(digest), digest, err);
     }
     return r;
 }

@@ -211,7 +211,7 @@ int store_put_blob(struct image_store *s, struct str data, char ret_digest[DIGES
 {
     char digest[DIGEST_LEN + 1];
     digest_of(data, digest);
-    _cleanup_free_ char *path = xasprintf("blobs/sha256/%s", digest_hex(digest));
+    _cleanup_free_ char *path = digest_blob(digest);
     int r = store_touch(s, path) ? 0 : store_put(s, path, data, err);
     if (!r)
         memcpy(ret_digest, digest, sizeof(digest));
@@ -221,7 +221,7 @@ int store_put_blob(struct image_store *s, struct str data, char ret_digest[DIGES
 int store_get_blob(struct image_store *s, const char *digest, size_t max, struct buf *ret,
                    struct err *err)
 {
-    _cleanup_free_ char *path = xasprintf("%s/blobs/sha256/%s", s->dir, digest_hex(digest));
+    _cleanup_free_ char *blob = digest_blob(digest), *path = xasprintf("%s/%s", s->dir, blob);
     _cleanup_(buf_release) struct buf b = BUF_CAP(max);
     int r = file_read(path, &b, err);
     if (r < 0)
@@ -256,7 +256,7 @@ int image_ref_set(struct image_store *s, const char *name, const char *digest, s
     if (r < 0)
         return r;
     _cleanup_close_ int lock = -1;
-    _cleanup_free_ char *blob = xasprintf("blobs/sha256/%s", digest_hex(digest));
+    _cleanup_free_ char *blob = digest_blob(digest);
     _cleanup_free_ char *line = xasprintf("%s\n", digest);
     if ((r = store_lock(s, false, &lock, err)) < 0)
         return r;

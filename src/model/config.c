@@ -15,8 +15,8 @@ void config_release(struct config *c)
 {
 #define TEXT(name, standard, help) free(c->name);
 #include "model/operators.h"
-    char *derived[] = {c->root, c->etc,       c->state,   c->cache, c->run,
-                       c->log,  c->store_url, c->libexec, c->data};
+    char *derived[] = {c->root, c->etc, c->state,     c->images,  c->cache,
+                       c->run,  c->log, c->store_url, c->libexec, c->data};
     for (size_t i = 0; i < ARRAY_LEN(derived); i++)
         free(derived[i]);
     *c = (struct config){0};
@@ -68,6 +68,7 @@ static void derive(struct config *c)
     uint32_t h = root_hash(c->root);
     c->etc = path_join(c->root, "etc/davit");
     c->state = path_join(c->root, "var/lib/davit");
+    c->images = path_join(c->state, "images");
     c->cache = path_join(c->root, "var/cache/davit");
     c->run = path_join(c->root, "run/davit");
     c->log = path_join(c->root, "var/log/davit");

@@ -14,6 +14,7 @@ struct config {
     char *root;      /* "" for the machine itself */
     char *etc;       /* <root>/etc/davit */
     char *state;     /* <root>/var/lib/davit */
+    char *images;    /* <state>/images: the image store */
     char *cache;     /* <root>/var/cache/davit */
     char *run;       /* <root>/run/davit */
     char *log;       /* <root>/var/log/davit */

@@ -17,6 +17,8 @@ int release_wanted(const struct release_seen *all, size_t n, const struct desire
     return release_newest_live(all, n, d->release);
 }
 
+int64_t release_next(const struct desired *d) { return d->release + 1; }
+
 int64_t config_in_force(const struct release_seen *all, size_t n, const struct desired *d,
                         int64_t newest)
 {

@@ -117,6 +117,11 @@ const struct process *release_process(const struct release *r, const char *type)
     return NULL;
 }
 
+bool build_is_finished(const struct build_status *s)
+{
+    return s && s->state != BUILD_QUEUED && s->state != BUILD_RUNNING;
+}
+
 void releases_retained(const int64_t *numbers, const int *states, size_t n, int64_t current,
                        int64_t retain, bool *keep)
 {

@@ -60,6 +60,9 @@ const struct process *release_process(const struct release *r, const char *type)
 void releases_retained(const int64_t *numbers, const int *states, size_t n, int64_t current,
                        int64_t retain, bool *keep);
 
+/* Whether a build has come to its end. s: NULL while it has no status. */
+bool build_is_finished(const struct build_status *s);
+
 /* Of all apps together; of one app one after the other, in the order of ids. */
 enum { BUILDS_AT_ONCE = 2 };
 

@@ -195,3 +195,16 @@ bool path_is_component(const char *name)
     size_t n = strlen(name);
     return n > 0 && n <= 255 && !strchr(name, '/') && !streq(name, ".") && !streq(name, "..");
 }
+
+char *program_find(const char *name)
+{
+    const char *path = getenv("PATH");
+    struct str rest = str_of(path && *path ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
+    while (rest.ptr) {
+        struct str dir = str_cut(&rest, ':');
+        _cleanup_free_ char *file = xasprintf("%.*s/%s", (int)dir.len, dir.ptr, name);
+        if (dir.len && access(file, X_OK) == 0)
+            return TAKE_PTR(file);
+    }
+    return NULL;
+}

@@ -33,4 +33,8 @@ bool path_exists(const char *path);
  * bytes. */
 bool path_is_component(const char *name);
 
+/* The first program of that name on the PATH, or where Debian has programs if that isn't set: the
+ * caller's. NULL: there is none. */
+char *program_find(const char *name);
+
 #endif

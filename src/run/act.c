@@ -59,7 +59,6 @@ static int write_shared(struct actor *a, struct err *err)
 int actor_init(struct actor *a, const struct config *c, struct err *err)
 {
     _cleanup_(buf_release) struct buf profile = BUF_CAP(SECCOMP_MAX);
-    _cleanup_free_ char *images = path_join(c->state, "images");
     *a = (struct actor){.config = c,
                         .shared = path_join(c->run, "shared"),
                         .rootfs = path_join(c->run, "rootfs"),
@@ -69,7 +68,7 @@ int actor_init(struct actor *a, const struct config *c, struct err *err)
                                    .owner = (uid_t)c->uid_base}};
     int r = bundle_profile(c, 0, &profile, err);
     if (r < 0 || (r = write_shared(a, err)) < 0 || (r = network_ensure(c, &a->network, err)) < 0 ||
-        (r = image_store_open(images, (uid_t)c->uid_base, &a->images, err)) < 0)
+        (r = image_store_open(c->images, (uid_t)c->uid_base, &a->images, err)) < 0)
         return r;
     a->seccomp = buf_take(&profile);
     return 0;

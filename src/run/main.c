@@ -208,13 +208,6 @@ static void remove_unit(struct app_pass *p, const struct action *a)
     operator_touch(p->run->op, p->app);
 }
 
-static char *rfc3339_now(void)
-{
-    char now[TIME_TEXT_LEN + 1];
-    time_rfc3339(time_wall_us(), now);
-    return xstrdup(now);
-}
-
 static void kick(struct app_pass *p, const struct action *a)
 {
     struct member *m = p->members[a->unit];
@@ -270,7 +263,7 @@ static void write_record(struct app_pass *p, struct member *m, int state)
                 : old   ? old->port
                         : 0,
         .pid = running ? m->status.pid : 0,
-        .since = old && old->since && old->state == state ? xstrdup(old->since) : rfc3339_now(),
+        .since = old && old->since && old->state == state ? xstrdup(old->since) : time_now_text(),
         .restarts = m->status.restarts,
         .exit_status = MAX(m->status.exit, (int64_t)0),
         .reason = exit_text(&m->status)};

@@ -11,23 +11,13 @@
 #include "os/namespace.h"
 #include "os/spawn.h"
 
-/* The first crun on the PATH; just its name if there is none. */
-static char *find_crun(void)
-{
-    for (struct str rest = str_of(getenv("PATH")), dir; rest.len;) {
-        dir = str_cut(&rest, ':');
-        _cleanup_free_ char *path = xasprintf("%.*s/crun", (int)dir.len, dir.ptr);
-        if (dir.len && access(path, X_OK) == 0)
-            return TAKE_PTR(path);
-    }
-    return xstrdup("crun");
-}
-
 void container_init(struct container *c, const struct spec *spec, const char *bundle)
 {
     c->spec = spec;
     c->bundle = bundle;
-    c->crun = find_crun();
+    c->crun = program_find("crun");
+    if (!c->crun)
+        c->crun = xstrdup("crun");
     c->state = xasprintf("%s/../../crun", bundle);
     c->pid_file = xasprintf("%s/pid", bundle);
     c->config = xasprintf("%s/config", bundle);

@@ -166,7 +166,7 @@ void make_deployed_app(const char *name)
                         *release = key_release(name, 1), *status = key_release_status(name, 1),
                         *path = xasprintf("/v1/apps/%s/releases", name),
                         *blobs = path_join(world.config.state, "images/blobs/sha256"),
-                        *blob = path_join(blobs, "aaaa");
+                        *blob = path_join(blobs, AAAA);
     assert_int_equal(local("POST", "/v1/apps", body)->status, 201);
     dir_make(blobs, 0755, NULL);
     assert_int_equal(file_replace(blob, STR("{}"), 0644, NULL), 0);
@@ -174,7 +174,7 @@ void make_deployed_app(const char *name)
                                   {.type = (char *)"worker"},
                                   {.type = (char *)"release"}};
     struct release r = {.number = 1,
-                        .image = (char *)"sha256:aaaa",
+                        .image = (char *)"sha256:" AAAA,
                         .description = (char *)"Deploy",
                         .processes = {processes, ARRAY_LEN(processes)}};
     struct release_status s = {.state = RELEASE_LIVE};

@@ -16,6 +16,9 @@ struct world {
     pid_t api;
 };
 
+/* In hex, of the image that deployed apps have. */
+#define AAAA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 extern struct world world;
 
 int world_begin(void **state); /* for cmocka's setup and teardown of a group */

@@ -43,7 +43,7 @@ static void a_name_is_free_once_nothing_remains(void **state)
     _cleanup_(remains_release) struct remains left = {0};
     wait_until(get("/remains/again/builder", &remains_schema, &left));
     assert_int_equal(left.images.n, 1);
-    assert_string_equal(left.images.items[0], "sha256:aaaa");
+    assert_string_equal(left.images.items[0], "sha256:" AAAA);
     const struct reply *r = local("POST", "/v1/apps", "{\"name\":\"again\"}");
     assert_int_equal(r->status, 503);
     assert_string_equal(field(r, "message"), "the former app 'again' is still being removed: "
@@ -399,7 +399,7 @@ static void config_is_set_and_unset(void **state)
     _cleanup_(release_release) struct release release = {0};
     assert_true(get("/apps/conf/releases/0000000002", &release_schema, &release));
     assert_string_equal(release.description, "Set A, B");
-    assert_string_equal(release.image, "sha256:aaaa");
+    assert_string_equal(release.image, "sha256:" AAAA);
     assert_int_equal(release.config, 1);
     assert_int_equal(release.processes.n, 3);
     _cleanup_(desired_release) struct desired d = {0};
@@ -470,7 +470,7 @@ static void config_may_change_after_a_failed_deploy(void **state)
     assert_contains(local("PATCH", "/v1/apps/stay/config", "{\"A\":\"1\"}")->body.ptr,
                     "{\"release\":3,");
     assert_true(get("/apps/stay/releases/0000000003", &release_schema, &made));
-    assert_string_equal(made.image, "sha256:aaaa");
+    assert_string_equal(made.image, "sha256:" AAAA);
 }
 
 /* What a first deploy lacked is set, and it is tried again with all that was set before. */
@@ -504,7 +504,7 @@ static void a_rollback_is_a_new_release(void **state)
     r = local("POST", "/v1/apps/back/rollback", "{\"to\":2}");
     assert_int_equal(r->status, 422);
     assert_contains(r->body.ptr, "it burnt");
-    _cleanup_free_ char *blob = path_join(world.config.state, "images/blobs/sha256/aaaa");
+    _cleanup_free_ char *blob = path_join(world.config.state, "images/blobs/sha256/" AAAA);
     assert_int_equal(unlink(blob), 0);
     r = local("POST", "/v1/apps/back/rollback", "{\"to\":1}");
     assert_int_equal(r->status, 422);

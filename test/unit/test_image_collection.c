@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "image/digest.h"
+#include "base/digest.h"
 #include "os/file.h"
 
 static void the_collector_takes_what_nothing_reaches(void **state)

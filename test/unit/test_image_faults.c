@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "image/digest.h"
+#include "base/digest.h"
 #include "os/file.h"
 #include "os/spawn.h"
 

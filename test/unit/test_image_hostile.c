@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-#include "image/digest.h"
+#include "base/digest.h"
 #include "os/file.h"
 
 /* Entries that are refused, each alone behind what sets it up. */

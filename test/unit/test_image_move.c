@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "image/digest.h"
+#include "base/digest.h"
 #include "os/file.h"
 
 static void export_is_a_layout_that_skopeo_reads(void **state)

@@ -14,4 +14,5 @@ FIELD(rollout, INT, generation, "which restart of the app its instances are of")
 CHOICE(rollout, rollout_phase, phase, "how far it is")
 FIELD(rollout, COUNTS, processes, "process type to number of instances; the types release and postdeploy run once")
 WRITER(release, WRITES)
+WRITER(api, DELETES) /* of a destroyed app */
 END(rollout)
