@@ -78,7 +78,8 @@ static void fail(struct op *op, const char *doing, const struct err *err)
 void op_touch_all(struct op *op)
 {
     for (size_t i = 0; i < op->prefixes.n; i++)
-        for (struct mirror_iter k = mirror_iter(op->mirror, op->prefixes.items[i]); mirror_next(&k);)
+        for (struct mirror_iter k = mirror_iter(op->mirror, op->prefixes.items[i]);
+             mirror_next(&k);)
             key_changed(op, k.key);
     operator_poke(op);
 }
@@ -106,7 +107,8 @@ static int follow(struct op *op, struct err *err)
 {
     int64_t revision;
     int r = list(op, &revision, err);
-    if (r < 0 || (r = store_watch_many(op->store, (const char *const *)strv_argv(&op->prefixes), revision + 1, &op->watch, err)) < 0)
+    if (r < 0 || (r = store_watch_many(op->store, (const char *const *)strv_argv(&op->prefixes),
+                                       revision + 1, &op->watch, err)) < 0)
         return err_wrap(err, "watching the store");
     uv_poll_init(&op->loop, &op->watch_poll, watch_fd(op->watch));
     op->watch_poll.data = op;

@@ -319,9 +319,11 @@ static int lead(char **args)
         xasprintf("store = %s\nnode = %s\nlease = 2\n", args[1], args[2]);
     if (config_parse(args[0], str_of(settings), &config, &err) < 0)
         return 1;
-    static const char *const prefixes[] = {"/apps/", NULL};
-    struct operator_desc d = {
-        .name = "tester", .scope = SCOPE_CLUSTER, .prefixes = prefixes, .reconcile = take_orders};
+    static const struct schema *const watches[] = {&app_schema, NULL};
+    struct operator_desc d = {.name = "fake_leader",
+                              .scope = SCOPE_CLUSTER,
+                              .watches = watches,
+                              .reconcile = take_orders};
     return operator_run(&d, &config, NULL);
 }
 
@@ -382,7 +384,7 @@ static void a_killed_leader_is_replaced(void **state)
     says(&b, "written");
     end(&b, SIGTERM);
     _cleanup_(kv_release) struct kv kv = {0};
-    assert_int_equal(store_get(w->store, "/leaders/tester", &kv, &w->err), -ERR_NOT_FOUND);
+    assert_int_equal(store_get(w->store, "/leaders/fake_leader", &kv, &w->err), -ERR_NOT_FOUND);
 }
 
 static void a_leader_that_slept_writes_nothing_more(void **state)
@@ -433,12 +435,12 @@ static void started_again_it_takes_over_from_its_dead_predecessor(void **state)
     struct candidate a = stand(w, "a");
     says(&a, "leads");
     _cleanup_(kv_release) struct kv kv = {0};
-    assert_ok(store_get(w->store, "/leaders/tester", &kv, &w->err), w->err);
+    assert_ok(store_get(w->store, "/leaders/fake_leader", &kv, &w->err), w->err);
     end(&a, SIGTERM);
     _cleanup_(txn_release) struct txn t = {0};
     int64_t lease; /* of one that was killed, and would last for a day */
     assert_ok(store_lease_grant(w->store, 86400, &lease, &w->err), w->err);
-    txn_put(&t, "/leaders/tester", (struct str){kv.value, kv.value_len}, lease);
+    txn_put(&t, "/leaders/fake_leader", (struct str){kv.value, kv.value_len}, lease);
     assert_ok(store_txn(w->store, &t, NULL, &w->err), w->err);
     a = stand(w, "a");
     says(&a, "leads");
