@@ -1,11 +1,13 @@
 #include "model/openapi.h"
 
+#include "base/json.h"
+
 static void add_text(struct buf *b, const char *name, const char *text)
 {
     if (!text)
         return;
     buf_addf(b, ",\"%s\":", name);
-    json_add_string(b, str_of(text));
+    json_quote(b, str_of(text));
 }
 
 static void add_values(const struct field *f, struct buf *ret)
@@ -13,7 +15,7 @@ static void add_values(const struct field *f, struct buf *ret)
     buf_adds(ret, ",\"enum\":");
     for (size_t i = 0; f->names[i]; i++) {
         buf_addc(ret, i ? ',' : '[');
-        json_add_string(ret, str_of(f->names[i]));
+        json_quote(ret, str_of(f->names[i]));
     }
     buf_addc(ret, ']');
 }
