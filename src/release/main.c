@@ -130,7 +130,7 @@ const struct operator_desc release_operator = {
     .scope = SCOPE_CLUSTER,
     .as_user = true,
     .main = release_main,
-    .prefixes = (const char *const[]){"/apps/", "/rollouts/", NULL},
+    .watches = (const struct schema *const[]){&app_schema, &rollout_schema, NULL},
     .subject = subject_app,
     .reconcile = reconcile,
 };
