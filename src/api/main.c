@@ -118,9 +118,10 @@ const struct operator_desc api_operator = {
     .as_user = true,
     .folders = folders,
     .main = api_main,
-    .watches = (const struct schema *const[]){&app_schema, &build_schema, &instance_schema,
-                                              &remains_schema, &routing_schema, &stack_schema,
-                                              &user_schema, &token_schema, &gateway_status_schema, NULL},
+    .watches =
+        (const struct schema *const[]){&app_schema, &build_schema, &instance_schema,
+                                       &remains_schema, &routing_schema, &stack_schema,
+                                       &user_schema, &token_schema, &gateway_status_schema, NULL},
     .start = start,
     .reconcile = reconcile,
     .stop = stop,

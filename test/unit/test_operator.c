@@ -417,14 +417,14 @@ static void one_that_lost_its_lease_gets_another(void **state)
     struct candidate a = stand(w, "a");
     says(&a, "leads");
     _cleanup_(kv_release) struct kv before = {0}, after = {0};
-    assert_ok(store_get(w->store, "/leaders/tester", &before, &w->err), w->err);
+    assert_ok(store_get(w->store, "/leaders/fake_leader", &before, &w->err), w->err);
     assert_ok(store_lease_revoke(w->store, before.lease, &w->err), w->err);
     const char *answer;
     do /* refused until it leads again */
         order(&a);
     while (streq(answer = hear(&a), "conflict"));
     assert_string_equal(answer, "written");
-    assert_ok(store_get(w->store, "/leaders/tester", &after, &w->err), w->err);
+    assert_ok(store_get(w->store, "/leaders/fake_leader", &after, &w->err), w->err);
     assert_true(after.lease && after.lease != before.lease);
     end(&a, SIGTERM);
 }
