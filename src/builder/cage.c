@@ -42,8 +42,10 @@ static int inner(const struct cage *c, int out, struct err *err)
         return err_errno(err, "asking to die with the build");
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return err_errno(err, "mounting /proc");
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+    int input = spawn_no_input(err);
+    if (input < 0)
+        return input;
+    if (dup2(input, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         return err_errno(err, "handing over its output");
     syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
     if (c->env)

@@ -81,7 +81,7 @@ static int check_field(const struct param *fields, const char *name, const json_
         return err_set(err, ERR_INVALID, "there is no field '%.64s' here", name);
     if (p->any && p->names->check && p->names->check(name, err) < 0)
         return -(int)err->code;
-    return check_value(p, value, err) < 0 ? err_wrap(err, "field '%.64s'", name) : 0;
+    return check_value(p, value, err) < 0 ? err_wrap(err, "%.64s", name) : 0;
 }
 
 int param_check_body(const struct param *fields, const json_t *body, struct err *err)

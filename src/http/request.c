@@ -213,7 +213,7 @@ static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const 
     if (!p)
         c->r = err_set(c->err, ERR_INVALID, "there is no query parameter '%.40s' here", name);
     else if ((c->r = param_check_text(p, value ? value : "", c->err)) < 0)
-        c->r = err_wrap(c->err, "query parameter '%s'", name);
+        c->r = err_wrap(c->err, "%s", name);
     return c->r < 0 ? MHD_NO : MHD_YES;
 }
 

@@ -134,6 +134,15 @@ static pid_t give_birth(struct birth *b)
     return pid;
 }
 
+int spawn_no_input(struct err *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_errno(err, "making a pipe");
+    close(fds[1]);
+    return fds[0];
+}
+
 static pid_t start(const struct spawn *s, const struct cgroup_gate *gate, struct err *err)
 {
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -1,5 +1,9 @@
 #include "run/run.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/log.h"
 #include "base/time.h"
 #include "operator/current.h"
@@ -460,12 +464,25 @@ static void reconcile(struct op *op, void *ctx, int64_t now)
 
 /* ---- life ---- */
 
+/* Instances of an earlier Davit had it as their stdin, and crun gave it to their user. */
+static void take_back_null(const struct config *c)
+{
+    struct stat st;
+    if (stat("/dev/null", &st) < 0 || st.st_uid < c->uid_base)
+        return;
+    if (chown("/dev/null", 0, 0) < 0 || chmod("/dev/null", 0666) < 0)
+        log_warning("/dev/null belongs to uid %u: %s", st.st_uid, strerror(errno));
+    else
+        log_info("/dev/null belongs to root again");
+}
+
 static int begin(struct op *op, void *ctx, struct err *err)
 {
     struct runner *run = ctx;
     const struct config *c = operator_config(op);
     run->op = op;
     random_bytes(&run->next_host, sizeof(run->next_host));
+    take_back_null(c);
     int r = actor_init(&run->actor, c, err);
     if (r < 0 || (r = guard_start(operator_loop(op), &run->actor.network, err)) < 0 ||
         (r = fleet_new(operator_loop(op), c, on_change, run, &run->fleet, err)) < 0)

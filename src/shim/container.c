@@ -115,8 +115,11 @@ int container_start(const struct container *c, int output, int *ret_crun, int *r
     if (pipe2(pipe, O_CLOEXEC) < 0)
         return err_errno(err, "making a pipe");
     _cleanup_close_ int in = pipe[0], out = pipe[1];
+    _cleanup_close_ int input = spawn_no_input(err);
+    if (input < 0)
+        return input;
     struct spawn s = {.argv = argv,
-                      .fds = {-1, output, output},
+                      .fds = {input, output, output},
                       .fd3 = in,
                       .cgroup = c->spec->cgroup,
                       .die_with_parent = true,

@@ -55,6 +55,16 @@ def test_a_process_is_behind_walls(davit):
     assert uid == 1879048192 + 1000, "an app's user is nobody's on the host"
 
 
+def test_no_file_of_the_machine_s_dev_becomes_a_tenant_s(davit):
+    """crun gives stdin, stdout and stderr to the user of an instance, and of a step of a build."""
+    grab = "chmod 0 /dev/null /proc/self/fd/0"
+    web = apps.web("one")
+    deployed(davit, "grab", {**web, "Procfile": f"web: {grab}; exec ./web\n",
+                             "Makefile": web["Makefile"].replace("all: web.c\n", f"all: web.c\n\t-{grab}\n")})
+    null = os.stat("/dev/null")
+    assert (null.st_uid, null.st_gid, null.st_mode & 0o777) == (0, 0, 0o666)
+
+
 LOOK = ["sh", "-c", "cat /proc/self/status > /tmp/status.new; id >> /tmp/status.new; ulimit -n >> /tmp/status.new;"
         "mv /tmp/status.new /tmp/status"]
 
