@@ -40,8 +40,8 @@ int netlink_configure(int nl, const char *link, struct netlink_address address,
                       struct in_addr gateway, struct err *err);
 
 /* The networks that something of this machine has a route to, in any table, other than through
- * `except`; default routes aside. Appended to *ret, an array of *ret_n that is the caller's to
- * free. */
+ * `except`; default routes aside. Appended to *ret, an array (base/array.h) of *ret_n that is the
+ * caller's to free. */
 int netlink_routes(int nl, const char *except, struct netlink_address **ret, size_t *ret_n,
                    struct err *err);
 

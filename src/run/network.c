@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <sys/file.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "os/file.h"
 #include "os/spawn.h"
@@ -145,8 +146,7 @@ static bool gather_interfaces(const struct ifaddrs *all, const char *bridge,
             *ret_own = ntohl(a.ip.s_addr) & 0xffff0000;
             return true;
         }
-        *ret = xrealloc(*ret, (*ret_n + 1) * sizeof(a));
-        (*ret)[(*ret_n)++] = a;
+        *array_add(*ret, *ret_n) = a;
     }
     return false;
 }
