@@ -60,6 +60,7 @@ def main():
         for n in range(APPS):
             remote = davit.create_app(f"app-{n}", folder)
             git(folder, "push", "-q", remote, "HEAD:main", env=davit.env)
+            git(folder, "remote", "remove", remote)
         wait_for(lambda: len(davit.shim_pids()) == APPS, "all instances")
         report(f"with {APPS} apps", davit, 40)
     finally:
