@@ -31,9 +31,10 @@ struct spawn {
  * rights and no way to any, no home, and of our environment only PATH, proxies, certificates and
  * what is git's: the rest names folders and files of ours. It still dies with its parent. */
 void spawn_as(uid_t uid, struct strv *ret);
-/* Nothing to read, for a program that hands its stdin on to strangers: the end of a pipe that nobody
- * writes to. /dev/null is the machine's, and crun gives what an instance has as 0, 1 and 2 to the
- * instance's user, who could take it from everybody else. The caller's to close; or -code. */
+/* Nothing to read, for a program that hands its stdin on to strangers: the end of a pipe that
+ * nobody writes to. /dev/null is the machine's, and crun gives what an instance has as 0, 1 and 2
+ * to the instance's user, who could take it from everybody else. The caller's to close; or -code.
+ */
 int spawn_no_input(struct err *err);
 /* Starts it; returns the pid, or -code. A program that can't be executed is an error here, not an
  * exit status. */
