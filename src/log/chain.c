@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "log/line.h"
 
 enum { BLOCK = 2 * LOG_LINE_CAP, ROTATED_MAX = 100 };
@@ -54,10 +55,7 @@ static bool add_part(struct log_chain *c, size_t at, const char *path)
     struct part p;
     if (!open_part(c, path, &p))
         return false;
-    c->parts = xrealloc(c->parts, (c->n_parts + 1) * sizeof(*c->parts));
-    memmove(c->parts + at + 1, c->parts + at, (c->n_parts - at) * sizeof(*c->parts));
-    c->parts[at] = p;
-    c->n_parts++;
+    *array_insert(c->parts, c->n_parts, at) = p;
     return true;
 }
 

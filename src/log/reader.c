@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include "base/array.h"
 #include "log/chain.h"
 
 enum { SLICE_LINES = 5000 }; /* looked at in one slice of the search */
@@ -172,8 +173,7 @@ static struct log *add_log(struct log_reader *r, const char *file)
     for (size_t i = 0; i < r->n_logs; i++)
         if (streq(r->logs[i].name, name))
             return NULL;
-    r->logs = xrealloc(r->logs, (r->n_logs + 1) * sizeof(*r->logs));
-    struct log *new = &r->logs[r->n_logs++];
+    struct log *new = array_add(r->logs, r->n_logs);
     *new = (struct log){.chain = log_chain_new(r->dir, name)};
     new->name = TAKE_PTR(name);
     return new;

@@ -30,8 +30,7 @@ void rollouts_of(struct mirror *m, const char *app, struct rollouts *ret)
     for (struct mirror_iter i = mirror_of(m, &rollout_schema, app); (r = mirror_each(&i));) {
         _cleanup_free_ char *release = key_release(app, r->release);
         _cleanup_free_ char *status = key_rollout_status(app, r->release);
-        ret->items = xrealloc(ret->items, (ret->n + 1) * sizeof(*ret->items));
-        ret->items[ret->n++] =
+        *array_add(ret->items, ret->n) =
             (struct rollout_seen){r, mirror_get(m, release, &release_schema, NULL),
                                   mirror_get(m, status, &rollout_status_schema, NULL)};
     }

@@ -1,5 +1,6 @@
 #include "operator/mirror.h"
 
+#include "base/array.h"
 #include "base/log.h"
 
 struct entry {
@@ -12,7 +13,7 @@ struct entry {
 
 struct mirror {
     struct entry **entries; /* sorted by key: few bytes move where one comes or goes */
-    size_t n, size;
+    size_t n;
 };
 
 struct mirror *mirror_new(void) { return xcalloc(1, sizeof(struct mirror)); }
@@ -67,19 +68,12 @@ static struct entry *find(struct mirror *m, const char *key)
 static void remove_at(struct mirror *m, size_t at)
 {
     entry_free(m->entries[at]);
-    memmove(&m->entries[at], &m->entries[at + 1], (m->n - at - 1) * sizeof(struct entry *));
-    m->n--;
+    array_remove(m->entries, m->n, at);
 }
 
 static struct entry *insert_at(struct mirror *m, size_t at)
 {
-    if (m->n == m->size) {
-        m->size = MAX(m->size * 2, (size_t)32);
-        m->entries = xrealloc(m->entries, m->size * sizeof(struct entry *));
-    }
-    memmove(&m->entries[at + 1], &m->entries[at], (m->n - at) * sizeof(struct entry *));
-    m->n++;
-    return m->entries[at] = xcalloc(1, sizeof(struct entry));
+    return *array_insert(m->entries, m->n, at) = xcalloc(1, sizeof(struct entry));
 }
 
 bool mirror_apply(struct mirror *m, struct kv *kv)

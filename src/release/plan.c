@@ -1,5 +1,6 @@
 #include "release/plan.h"
 
+#include "base/array.h"
 #include "base/mem.h"
 
 void decision_release(struct decision *d)
@@ -37,8 +38,7 @@ static void judge(struct decision *d, const struct release_seen *r, int state,
 {
     if (r->state == state)
         return;
-    d->verdicts = xrealloc(d->verdicts, (d->n_verdicts + 1) * sizeof(*d->verdicts));
-    d->verdicts[d->n_verdicts++] =
+    *array_add(d->verdicts, d->n_verdicts) =
         (struct verdict){.release = r->release->number,
                          .state = state,
                          .reason = failed ? rollout_failure(failed) : NULL,

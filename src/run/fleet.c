@@ -6,6 +6,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "os/cgroup.h"
@@ -24,7 +25,7 @@ struct fleet {
     const struct config *config;
     struct disk disk;
     struct member **members;
-    size_t n, size;
+    size_t n;
     int inotify;
     uv_poll_t status_poll;
     void (*changed)(void *ctx, const char *app);
@@ -262,14 +263,7 @@ struct member *fleet_add(struct fleet *f, const char *app, const char *type, con
                          .made = time_mono_ms()};
     m->run_dir = path_join(f->config->run, "instances/%s", m->name);
     m->disk = path_join(f->config->state, "instances/%s/%s/%s", app, type, id);
-    if (f->n == f->size) {
-        f->size = MAX(f->size * 2, (size_t)16);
-        f->members = xrealloc(f->members, f->size * sizeof(struct member *));
-    }
-    size_t at = place(f, m->name);
-    memmove(&f->members[at + 1], &f->members[at], (f->n - at) * sizeof(struct member *));
-    f->members[at] = m;
-    f->n++;
+    *array_insert(f->members, f->n, place(f, m->name)) = m;
     return m;
 }
 

@@ -93,7 +93,7 @@ struct action {
 
 struct plan {
     struct action *actions;
-    size_t n, size;
+    size_t n;
     int *next;                     /* a state for every unit: its record says that from now on */
     struct rollout_status *status; /* for every rollout, without log lines of a new failure */
     int *failed;                   /* for every rollout: the unit that fails it now; -1: none */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -36,11 +37,7 @@ static void wake_at(struct pass *p, int64_t when)
 struct action *pass_act(struct pass *p, enum action_type type, int unit)
 {
     struct plan *o = p->out;
-    if (o->n == o->size) {
-        o->size = MAX(o->size * 2, (size_t)8);
-        o->actions = xrealloc(o->actions, o->size * sizeof(*o->actions));
-    }
-    struct action *a = &o->actions[o->n++];
+    struct action *a = array_add(o->actions, o->n);
     *a = (struct action){.type = type, .unit = unit};
     if (unit >= 0) {
         const struct unit *u = &p->in->units[unit];

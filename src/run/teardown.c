@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "os/cgroup.h"
@@ -38,8 +39,7 @@ static size_t stop_all(const char *path, struct ending **ret)
         if (e->d_name[0] == '.')
             continue;
         _cleanup_free_ char *instance = path_join(path, "%s", e->d_name);
-        all = xrealloc(all, (n + 1) * sizeof(*all));
-        stop_shim(instance, &all[n++]);
+        stop_shim(instance, array_add(all, n));
     }
     if (dir)
         closedir(dir);
