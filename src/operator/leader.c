@@ -220,6 +220,12 @@ void leader_resign(struct op *op)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+void leader_end(struct op *op)
+{
+    free(op->tenure.key);
+    free(op->tenure.place);
+}
+
 static char *place_of(struct op *op)
 {
     _cleanup_(buf_release) struct buf boot = BUF_CAP(64);

@@ -29,5 +29,6 @@ bool leader_may_run(const struct op *op);
 void leader_fence(const struct op *op, struct txn *t);
 /* Lets go, behind what was sent. */
 void leader_resign(struct op *op);
+void leader_end(struct op *op); /* at the very end */
 
 #endif

@@ -279,6 +279,7 @@ int operator_run(const struct operator_desc *d, const struct config *c, void *ct
     store_close(op.store);
     mirror_free(op.mirror);
     dirty_release(&op.dirty);
+    leader_end(&op);
     strv_release(&op.prefixes);
     return op.failed ? 1 : 0;
 }

@@ -102,5 +102,6 @@ void writer_stop(struct writer *w)
     uv_cond_signal(&w->news);
     uv_mutex_unlock(&w->lock);
     uv_thread_join(&w->thread);
-    store_close(w->store); /* the rest ends with the process, as all that hangs on the loop */
+    store_close(w->store);
+    free(w); /* the loop has its handle still, and doesn't run any more */
 }

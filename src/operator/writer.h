@@ -19,7 +19,7 @@ struct writer;
 struct writer *writer_start(uv_loop_t *loop, struct store *store);
 /* The job is the writer's until `done`. */
 void writer_do(struct writer *w, struct job *j);
-/* Ends when all jobs are done. NULL is fine. */
+/* Ends when all jobs are done; the loop must not run any more. NULL is fine. */
 void writer_stop(struct writer *w);
 
 #endif

@@ -313,7 +313,7 @@ static void take_orders(struct op *op, void *ctx, int64_t now)
 
 static int lead(char **args)
 {
-    struct config config;
+    static struct config config; /* ends with the process */
     struct err err;
     _cleanup_free_ char *settings =
         xasprintf("store = %s\nnode = %s\nlease = 2\n", args[1], args[2]);
