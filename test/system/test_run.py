@@ -13,6 +13,7 @@ import pytest
 
 import apps
 from davit import wait_for
+from gateway import Store
 
 
 CONNECT = ["/usr/bin/python3", "-c", "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]), 1)"]
@@ -216,6 +217,28 @@ def test_everything_comes_back_after_a_reboot(new_davit):
     davit.start()
     wait_for(lambda: states(davit, "phoenix") == [("web.1", "ready"), ("web.2", "ready")], "both again")
     wait_for(lambda: answer(davit, "phoenix") == (200, "one"), "answers")
+
+
+def test_instances_of_a_davit_that_knew_no_rollouts_run_on(new_davit):
+    davit = new_davit()
+    folder = deployed(davit, "former", apps.web("one"))
+    davit.cli("scale", "-a", "former", "web=2")
+    wait_for(lambda: states(davit, "former") == [("web.1", "ready"), ("web.2", "ready")], "two")
+    pids = davit.instance_pids("former")
+    davit.stop()
+    store = Store(davit.root)
+    store.write(("/rollouts/former/0000000001", None), ("/rollouts/former/0000000001/status", None))
+    for instance in ("v1.g0.1", "v1.g0.2"):
+        key = f"/instances/former/web/{instance}"
+        store.write((key, {name: value for name, value in store.get(key).items() if name != "node"}))
+    store.close()
+    davit.start()
+    davit.cli("config", "set", "-a", "former", "A=1", "--no-restart")
+    wait_for(lambda: all("node" in i for i in davit.instances("former")), "their records as they are written now")
+    assert sorted(davit.instance_pids("former")) == sorted(pids) and answer(davit, "former") == (200, "one")
+    davit.commit(folder, {"version.txt": "two"})
+    davit.push(folder)
+    assert answer(davit, "former") == (200, "two")
 
 
 def test_davitd_killed_in_the_middle_of_rollouts(davit):
