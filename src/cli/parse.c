@@ -175,6 +175,8 @@ int cli_parse(int argc, char **argv, struct cli *ret, struct err *err)
     for (int i = 1; i < argc && !r; i++)
         if (!only_operands && streq(argv[i], "--"))
             only_operands = true;
+        else if (i == 1 && streq(argv[i], "--version")) /* as with most programs */
+            c.args[c.n_args++] = "version";
         else if (!only_operands && argv[i][0] == '-' && argv[i][1])
             r = take_option(&c, argc, argv, &i, err);
         else

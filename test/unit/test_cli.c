@@ -48,6 +48,7 @@ static void verbs_are_found(void **state)
         {"-a shop ps", "ps", 0},
         {"scale web=3 -a shop worker=1", "scale", 2},
         {"apps create -- -odd", "apps create", 1},
+        {"--version --json", "version", 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err;
