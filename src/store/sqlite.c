@@ -128,6 +128,8 @@ static int configure(struct sqlite_store *s, struct err *err)
                                              "PRAGMA cell_size_check = ON;",
                                              CACHE_KIB, LOG_KEEP_BYTES);
     int keep_log = 1; /* or the last user to close would delete it, and another's umask make it */
+    /* Its slots for small pieces: 120 kB of each handle, and every operator has two. */
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     sqlite3_extended_result_codes(s->db, 0);
     sqlite3_busy_timeout(s->db, REPAIR_WAIT_MS);
     sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep_log);
@@ -157,10 +159,9 @@ static int open_database(struct sqlite_store *s, struct err *err)
     const int how = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     if (sqlite3_open_v2(s->path, &s->db, how, NULL) != SQLITE_OK)
         return sql_error(s, "opening the store", err);
-    if ((r = configure(s, err)) < 0 || (r = check_schema(s, err)) < 0 ||
-        (r = check_boot(s, err)) < 0)
+    if ((r = configure(s, err)) < 0 || (r = check_schema(s, err)) < 0)
         return r;
-    return sql_prepare(s, err);
+    return check_boot(s, err);
 }
 
 static void sqlite_close(struct store *store)

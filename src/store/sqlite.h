@@ -72,7 +72,9 @@ struct sqlite_store {
 
 /* -- statements and reading (sqlite_read.c) -- */
 
-int sql_prepare(struct sqlite_store *s, struct err *err);
+/* Prepared when it is first needed, as a handle needs few of them and each takes some kilobytes.
+ * NULL if it can't be: sql_step says why. */
+sqlite3_stmt *sql_statement(struct sqlite_store *s, enum sql q);
 void sql_finalize(struct sqlite_store *s);
 /* err from SQLite's last error: "doing: state.db: …". */
 int sql_error(struct sqlite_store *s, const char *doing, struct err *err);
@@ -87,13 +89,13 @@ int sql_integer(struct sqlite_store *s, enum sql q, int64_t *ret, struct err *er
 
 static inline void bind_int(struct sqlite_store *s, enum sql q, int at, int64_t value)
 {
-    sqlite3_bind_int64(s->sql[q], at, value);
+    sqlite3_bind_int64(sql_statement(s, q), at, value);
 }
 
 /* `text` must stay until the statement is reset. */
 static inline void bind_text(struct sqlite_store *s, enum sql q, int at, const char *text)
 {
-    sqlite3_bind_text(s->sql[q], at, text, -1, SQLITE_STATIC);
+    sqlite3_bind_text(sql_statement(s, q), at, text, -1, SQLITE_STATIC);
 }
 
 /* A text of the row that q stands on; "" where it is NULL, as only in a damaged database. Valid

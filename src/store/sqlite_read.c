@@ -38,13 +38,11 @@ int sql_error(struct sqlite_store *s, const char *doing, struct err *err)
     }
 }
 
-int sql_prepare(struct sqlite_store *s, struct err *err)
+sqlite3_stmt *sql_statement(struct sqlite_store *s, enum sql q)
 {
-    for (size_t i = 0; i < SQL_COUNT; i++)
-        if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i],
-                               NULL) != SQLITE_OK)
-            return sql_error(s, "opening the store", err);
-    return 0;
+    if (!s->sql[q])
+        sqlite3_prepare_v3(s->db, statements[q], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[q], NULL);
+    return s->sql[q];
 }
 
 void sql_finalize(struct sqlite_store *s)
@@ -55,7 +53,7 @@ void sql_finalize(struct sqlite_store *s)
 
 int sql_step(struct sqlite_store *s, enum sql q, struct err *err)
 {
-    int rc = sqlite3_step(s->sql[q]);
+    int rc = sqlite3_step(sql_statement(s, q));
     if (rc == SQLITE_ROW)
         return 1;
     int r = rc == SQLITE_DONE ? 0 : sql_error(s, "using the store", err);
