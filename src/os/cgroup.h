@@ -62,8 +62,11 @@ struct cgroup_gate {
 };
 int cgroup_open(const char *path, struct cgroup_gate *ret, struct err *err);
 void cgroup_close(struct cgroup_gate *g);
-/* Like fork. The child calls cgroup_enter first of all; only then is it in the group. */
+/* Both are like fork; the child calls cgroup_enter first of all, only then is it in the group.
+ * cgroup_clone's child may do only what is async-signal-safe, as in version 2 it is born past libc:
+ * a lock of malloc that another thread held is never given back in it. */
 pid_t cgroup_fork(const struct cgroup_gate *g);
+pid_t cgroup_clone(const struct cgroup_gate *g);
 /* 0, or -1 with errno. Async-signal-safe. */
 int cgroup_enter(const struct cgroup_gate *g);
 

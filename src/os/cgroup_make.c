@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "os/cgroup.h"
 #include "os/file.h"
@@ -164,13 +165,50 @@ int cgroup_open(const char *path, struct cgroup_gate *ret, struct err *err)
     return 0;
 }
 
+static pid_t born_in(const struct cgroup_gate *g, uint64_t flags, uint64_t exit_signal)
+{
+    struct clone_args how = {.flags = CLONE_INTO_CGROUP | flags,
+                             .exit_signal = exit_signal,
+                             .cgroup = (uint64_t)g->fds[0]};
+    return (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+}
+
+pid_t cgroup_clone(const struct cgroup_gate *g)
+{
+    return g->unified ? born_in(g, 0, SIGCHLD) : fork();
+}
+
+/* By a process between us and the child, whose one thread holds no lock. CLONE_PARENT makes the
+ * child ours. */
 pid_t cgroup_fork(const struct cgroup_gate *g)
 {
+    int told[2];
     if (!g->unified)
         return fork();
-    struct clone_args how = {
-        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)g->fds[0]};
-    return (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+    if (pipe2(told, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = -1, between = fork();
+    if (between == 0) {
+        pid = born_in(g, CLONE_PARENT, 0);
+        pid_t result = pid < 0 ? -errno : pid;
+        if (pid != 0)
+            _exit(write(told[1], &result, sizeof(result)) < 0);
+        close(told[0]);
+        close(told[1]);
+        return 0;
+    }
+    int e = errno;
+    close(told[1]);
+    if (between > 0) {
+        if (TEMP_FAILURE_RETRY(read(told[0], &pid, sizeof(pid))) != sizeof(pid))
+            pid = -EAGAIN; /* it was killed */
+        e = -pid;
+        while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    close(told[0]);
+    errno = e;
+    return pid < 0 ? -1 : pid;
 }
 
 __attribute__((no_sanitize("address"))) int cgroup_enter(const struct cgroup_gate *g)

@@ -109,7 +109,7 @@ static pid_t share_memory(struct birth *b)
 
 static pid_t with_a_copy(struct birth *b)
 {
-    pid_t pid = b->gate ? cgroup_fork(b->gate) : fork();
+    pid_t pid = b->gate ? cgroup_clone(b->gate) : fork();
     if (pid == 0)
         child(b);
     return pid;
