@@ -3,8 +3,12 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -289,6 +293,57 @@ static void a_program_starts_in_a_group_with_limits(void **state)
     assert_ok(cgroup_remove(group, &err), err);
 }
 
+static atomic_bool enough;
+
+static void *allocate(void *arg)
+{
+    while (!enough)
+        free(malloc(1 + (size_t)rand() % 4096));
+    return arg;
+}
+
+static void be_born(const struct cgroup_gate *gate)
+{
+    if (cgroup_enter(gate) < 0)
+        _exit(1);
+    free(malloc(1000));
+    pid_t pid = fork();
+    if (pid == 0)
+        free(malloc(2000)), _exit(0);
+    _exit(pid < 0 || spawn_wait(pid) != 0);
+}
+
+/* Others have malloc's lock when it is born. */
+static void a_process_born_in_a_group_may_allocate(void **state)
+{
+    (void)state;
+    struct err err;
+    struct cgroup_gate gate;
+    pthread_t threads[3];
+    mallopt(M_ARENA_MAX, 1); /* as in davitd */
+    snprintf(group, sizeof(group), "davit-test-%d", (int)getpid());
+    assert_ok(cgroup_make(group, &(struct cgroup_limits){0}, &err), err);
+    assert_ok(cgroup_open(group, &gate, &err), err);
+    enough = false;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, allocate, NULL), 0);
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = cgroup_fork(&gate);
+        if (pid == 0)
+            be_born(&gate);
+        assert_true(pid > 0);
+        _cleanup_close_ int fd = pidfd_open(pid, 0);
+        struct pollfd p = {fd, POLLIN, 0};
+        assert_int_equal(poll(&p, 1, 60000), 1);
+        assert_int_equal(spawn_wait(pid), 0);
+    }
+    enough = true;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    cgroup_close(&gate);
+    assert_ok(cgroup_remove(group, &err), err);
+}
+
 static void the_root_is_never_touched(void **state)
 {
     (void)state;
@@ -348,6 +403,7 @@ int main(void)
         cmocka_unit_test(layers_become_one_tree),
         cmocka_unit_test(a_group_is_killed_whole),
         cmocka_unit_test(a_program_starts_in_a_group_with_limits),
+        cmocka_unit_test(a_process_born_in_a_group_may_allocate),
         cmocka_unit_test(the_root_is_never_touched),
         cmocka_unit_test(children_are_reaped_by_pidfd),
     };
