@@ -242,7 +242,7 @@ def keys(davit):
     """All keys of the store but the audit log, the tokens git signs in with and what operators hold while they live."""
     with sqlite3.connect(f"file:{davit.state}/store/state.db?mode=ro", uri=True) as db:
         rows = db.execute("SELECT key FROM revisions WHERE latest AND value IS NOT NULL")
-        return {key for key, in rows if not key.startswith(("/events/", "/tokens/", "/nodes/", "/leaders/"))}
+        return {key for key, in rows if not key.startswith(("/events/", "/tokens/", "/nodes/", "/leaders/", "/gateway/"))}
 
 
 def test_destroy_leaves_nothing_of_the_app(davit):
